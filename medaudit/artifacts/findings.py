@@ -1,0 +1,248 @@
+"""Findings: the typed record that an audit writes as `audit.json`, and the columns of `matches.parquet`.
+
+Every rate carries its interval and its counts; what the data cannot support is None beside a sentence that says
+what would resolve it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from medaudit.artifacts.store import Artifact, open_artifact
+from medaudit.errors import ArtifactBroken
+
+AUDIT_JSON = "audit.json"
+EXTRACT_JSON = "extract.json"
+MATCHES = "matches.parquet"
+DETECTOR_MATCHES = "matches_by_detector.parquet"
+REFERENCE = "reference.parquet"
+
+Verdict = Literal["release-supported", "do-not-release", "inconclusive"]
+EXIT_CODES: dict[str, int] = {"release-supported": 0, "do-not-release": 10, "inconclusive": 20}
+
+_MATCH_FIELDS = [
+    pa.field("synthetic_id", pa.int64(), nullable=False),  # row of S
+    pa.field("train_id", pa.int64(), nullable=False),  # row of T, the nearest training image
+    pa.field("patient", pa.string()),  # its pseudonym
+    pa.field("detector", pa.string(), nullable=False),
+    pa.field("score", pa.float64(), nullable=False),  # -log adaptive ratio, larger is more copy-like
+    pa.field("distance", pa.float64(), nullable=False),  # the detector's distance, exact copies are 0
+    pa.field("p_value", pa.float64(), nullable=False),  # conformal
+    pa.field("q_value", pa.float64(), nullable=False),  # Benjamini-Hochberg within the detector
+    pa.field("p_upper", pa.float64()),  # upper limit of the tail p-value; null where no tail could be fitted
+    pa.field("eidetic_k", pa.int64(), nullable=False),  # training images within the match radius of train_id
+    pa.field("eidetic_patients", pa.int64(), nullable=False),
+    pa.field("flagged", pa.bool_(), nullable=False),
+    pa.field("suspect", pa.bool_(), nullable=False),
+    pa.field("runner_up_id", pa.int64()),
+    pa.field("runner_up_patient", pa.string()),
+    pa.field("runner_up_score", pa.float64()),
+]
+# matches.parquet: one row per synthetic image in use, of the detector that found it most copy-like;
+# matches_by_detector.parquet: the same columns, one row per image and detector.
+MATCH_SCHEMA = pa.schema(_MATCH_FIELDS)
+
+# What unseen people scored: one row per reference patient and detector.
+REFERENCE_SCHEMA = pa.schema(
+    [
+        pa.field("patient", pa.string()),
+        pa.field("source", pa.string(), nullable=False),  # `train` (leave-one-patient-out) or `holdout`
+        pa.field("detector", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("distance", pa.float64(), nullable=False),
+    ]
+)
+
+
+class Record(BaseModel):
+    """A typed part of a finding; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RateRecord(Record):
+    """`count` of `of`, as value with its interval [low, high] at `confidence`."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+    of: int
+    confidence: float = 0.95
+
+
+class Counts(Record):
+    """How much was compared with how much."""
+
+    synthetic: int
+    train_images: int
+    train_patients: int
+    holdout_images: int
+    holdout_patients: int
+    flagged: int
+    suspects: int
+    patients_exposed: int  # distinct training patients named by flagged images
+
+
+class CohortTest(Record):
+    """Is S closer to T than to H? STATISTICS 3."""
+
+    nearest_in_train: int
+    of: int
+    expected: float
+    excess_p: float
+    run_length: int
+    run_patients: int
+    run_p: float
+    smallest_detectable_run: int | None
+    excess_copy_rate: float | None
+    excess_copy_rate_low: float | None
+    excess_copy_rate_high: float | None
+    alpha: float
+    permutations: int
+    rejects: bool
+
+
+class DetectorRecord(Record):
+    """One detector: its reference, its line, what it found."""
+
+    name: str
+    meaning: str
+    neighbours: int
+    reference_size: int
+    tail_points: int | None  # None: the reference is too small for a tail
+    smallest_p: float  # 1 / (reference_size + 1)
+    alpha_familywise: float
+    alpha_fdr: float
+    score_line: float | None  # score from which one image alone is flagged
+    flagged_familywise: int
+    flagged_fdr: int
+    suspects: int
+    expected_suspects: float  # E0 = N / (reference_size + 1)
+    fdr_needs: int  # copies needed before Benjamini-Hochberg could see them
+    match_radius: float  # distance used for eidetic k
+    closest_synthetic: float  # smallest distance of S to T
+    closest_unseen: float  # smallest distance of the reference to T
+
+
+class PlantedRecord(Record):
+    """Planted copies of one kind and strength; found means flagged and the right patient named."""
+
+    kind: str
+    strength: str
+    required: bool
+    power: RateRecord
+    by_detector: dict[str, RateRecord]
+
+
+class Controls(Record):
+    """What the audit would have seen."""
+
+    negative: RateRecord  # unseen people flagged, each against a reference without them
+    planted: list[PlantedRecord]
+    minimum_power: float | None  # smallest lower limit among required kinds
+    weakest_kind: str | None
+
+
+class Bounds(Record):
+    """What may still be in there. STATISTICS 6."""
+
+    model_rate_upper: float | None  # highest copying rate that is compatible with no flag
+    hidden_copies: int | None  # most copies that could have been missed in this release
+    alpha: float
+    wording: str
+
+
+class Duplicates(Record):
+    """Near-duplicates within the real data."""
+
+    across_patients_in_train: int
+    across_train_and_holdout: int
+    pairs: list[tuple[str, int, int]] = Field(default_factory=list)  # (where, row, row), at most 100
+
+
+class Audit(Record):
+    """The whole of `audit.json`."""
+
+    schema_: Literal["medaudit.audit/1"] = Field("medaudit.audit/1", alias="schema")
+    verdict: Verdict
+    reasons: list[str]
+    counts: Counts
+    cohort_test: CohortTest
+    detectors: list[DetectorRecord]
+    controls: Controls
+    bounds: Bounds
+    duplicates: Duplicates
+    patient_level: bool  # False: no patient ids, the verdict is capped at inconclusive
+    budget: dict[str, float]  # how alpha was spent
+    withheld: list[int] = Field(default_factory=list)  # rows of S set aside before this audit
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class LeakPoint(Record):
+    """After `generated` images, `patients` distinct training patients had been extracted."""
+
+    generated: int
+    patients: int
+
+
+class Extraction(Record):
+    """The whole of `extract.json`: generate, cluster, match. STATISTICS 6, Carlini et al. 2023 sec. 4.2."""
+
+    schema_: Literal["medaudit.extract/1"] = Field("medaudit.extract/1", alias="schema")
+    verdict: Verdict
+    reasons: list[str]
+    generated: int
+    conditions: list[str]
+    edge_threshold: float  # tile distance under which two generated images are joined
+    edge_false_rate: float  # share of held-out pairs of different patients under it
+    clique_size: int
+    cliques: int
+    cliques_in_holdout: int  # the same procedure on unseen people: the negative control
+    matched_cliques: int  # cliques that match a training image beyond the reference
+    matched_holdout: int  # cliques that match a held-out image beyond the reference
+    patients_extracted: int
+    leak_curve: list[LeakPoint]
+    new_patient_rate: float | None  # Good-Turing f1 / G
+    patients_total_estimate: float | None  # Chao1
+    wording: str
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as indented JSON."""
+    path.write_text(record.model_dump_json(by_alias=True, indent=1) + "\n")
+
+
+def open_audit(path: Path) -> tuple[Artifact, Audit]:
+    """Open a findings artifact made by `audit`. Raises ArtifactBroken when its audit.json cannot be read."""
+    artifact = open_artifact(path, "findings")
+    file = artifact.file(AUDIT_JSON)
+    if not file.is_file():
+        raise ArtifactBroken(f"{path} holds no audit.json; give a folder made by medaudit audit")
+    try:
+        return artifact, Audit.model_validate_json(file.read_text())
+    except ValueError:
+        raise ArtifactBroken(f"{path}: audit.json does not fit its schema; run the audit again") from None
+
+
+def open_extraction(path: Path) -> tuple[Artifact, Extraction]:
+    """Open a findings artifact made by `extract`."""
+    artifact = open_artifact(path, "findings")
+    file = artifact.file(EXTRACT_JSON)
+    if not file.is_file():
+        raise ArtifactBroken(f"{path} holds no extract.json; give a folder made by medaudit extract")
+    try:
+        return artifact, Extraction.model_validate_json(file.read_text())
+    except ValueError:
+        raise ArtifactBroken(f"{path}: extract.json does not fit its schema; run it again") from None
+
+
+def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
+    """The table of matches of a findings artifact."""
+    return pq.read_table(artifact.file(name))

@@ -1,0 +1,42 @@
+"""Keyed pseudonyms: HMAC-SHA-256 of a patient id under a key that is a file of its own."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from medaudit.artifacts.store import write_whole
+from medaudit.errors import UsageProblem
+
+KEY_BYTES = 32
+
+
+def load_or_make_key(path: Path) -> bytes:
+    """The site's key, 32 bytes; made with mode 0600 when the file is absent.
+
+    Raises UsageProblem when the file is readable by others or is no key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
+    if os.stat(path).st_mode & 0o077:
+        raise UsageProblem(f"{path} can be read by others; run chmod 600 on it")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except (ValueError, UnicodeDecodeError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise UsageProblem(f"{path} is no medaudit key ({KEY_BYTES} bytes in hex); give the right --key")
+    return key
+
+
+def key_fingerprint(key: bytes) -> str:
+    """Eight hex digits that tell two keys apart without telling either."""
+    return hmac.new(key, b"medaudit key fingerprint", hashlib.sha256).hexdigest()[:8]
+
+
+def pseudonym(key: bytes, identifier: str, *, kind: str = "patient") -> str:
+    """`p-` (or the kind's first letter) and 16 hex digits; the same id gives the same pseudonym under one key."""
+    digest = hmac.new(key, f"{kind}\x1f{identifier}".encode(), hashlib.sha256).hexdigest()
+    return f"{kind[0]}-{digest[:16]}"

@@ -1,0 +1,289 @@
+"""Artifacts: folders written whole or not at all, hashed, and aware of what they were made from.
+
+A command describes what it is about to make in a `Request`. `finished` tells whether that very thing stands
+already; `Draft` is the hidden sibling folder in which it grows, which a killed command finds again, and which
+`commit` renames into place after everything in it was hashed and synced. Scratch files of a draft (checkpoints,
+journals) are not part of the artifact and go with the commit.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from medaudit.errors import ArtifactBroken, ArtifactKindMismatch, MedauditError, OutputExists, StorageFull
+
+SCHEMA = "medaudit.artifact/1"
+MANIFEST = "manifest.json"
+_REQUEST = ".request.json"
+_LOCK = ".lock"
+_SCRATCH = ".scratch"
+_VERSIONED = ("medaudit", "numpy", "torch", "pydicom")
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: the same text for the same value, whoever writes it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages whose behaviour decides the bytes of an artifact; imports none of them."""
+    found = {}
+    for name in _VERSIONED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command was asked to make: kind, settings, seed, and the ids of its parents by role."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    seed: int | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the request: two calls with the same arguments share it."""
+        body = {
+            "kind": self.kind,
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "parents": dict(self.parents),
+            "versions": versions(),
+        }
+        return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder: its path and its manifest. `id` is the SHA-256 of the manifest's bytes."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    id: str
+
+    @property
+    def kind(self) -> str:
+        """`cohort`, `model`, `findings`, `report` or `release`."""
+        return self.manifest["kind"]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings the command ran with."""
+        return self.manifest["settings"]
+
+    @property
+    def lineage(self) -> Mapping[str, str]:
+        """Ids of the artifacts this one was made from, by role."""
+        return self.manifest["lineage"]
+
+    def file(self, name: str) -> Path:
+        """Path of one of the artifact's files."""
+        return self.path / name
+
+
+def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -> Artifact:
+    """Open a finished artifact of the kind named; `verify` hashes every file.
+
+    Raises ArtifactKindMismatch for another kind or no artifact, ArtifactBroken for changed or missing files.
+    """
+    manifest_path = path / MANIFEST
+    if not manifest_path.is_file():
+        what = "is not a folder" if not path.is_dir() else "has no manifest.json"
+        raise ArtifactKindMismatch(f"{path} {what}; a {kind or 'medaudit'} artifact is needed here")
+    text = manifest_path.read_bytes()
+    try:
+        manifest = json.loads(text)
+        found = manifest["kind"]
+        files = dict(manifest["files"])
+        schema = manifest["schema"]
+    except (ValueError, KeyError, TypeError):
+        raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again") from None
+    if schema != SCHEMA:
+        raise ArtifactKindMismatch(f"{path} was written with schema {schema!r}; this version reads {SCHEMA}")
+    if kind is not None and found != kind:
+        raise ArtifactKindMismatch(f"{path} is a {found} artifact; a {kind} is needed here")
+    if verify:
+        for name, digest in files.items():
+            file = path / name
+            if not file.is_file():
+                raise ArtifactBroken(f"{path}: {name} is missing; make the artifact again")
+            if file_sha256(file) != digest:
+                raise ArtifactBroken(f"{path}: {name} was changed after it was written; make it again")
+    return Artifact(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def finished(out: Path, request: Request) -> Artifact | None:
+    """The artifact at `out` when this very request made it; None when `out` is free.
+
+    Raises OutputExists when something else stands there.
+    """
+    if not out.exists() and not out.is_symlink():
+        return None
+    if out.is_dir() and not any(out.iterdir()):
+        return None
+    if out.is_dir() and (out / MANIFEST).is_file():
+        artifact = open_artifact(out)
+        if artifact.manifest.get("request") == request.fingerprint():
+            return artifact
+        raise OutputExists(f"{out} was made with other arguments or inputs; choose another --out or remove it")
+    raise OutputExists(f"{out} exists and is not medaudit's; choose another --out")
+
+
+class Draft:
+    """The hidden folder in which an artifact grows; use it as a context manager and end with `commit`.
+
+    A MedauditError discards it, because there is nothing to go on from; any other end (kill, Ctrl-C, full disk)
+    leaves it for the next call with the same request.
+    """
+
+    def __init__(self, out: Path, request: Request) -> None:
+        self.out = out
+        self.request = request
+        self.path = out.parent / f".{out.name}.partial"
+        self.resumed = False
+        self._lock: int | None = None
+
+    def __enter__(self) -> "Draft":
+        with _disk_full_named(self.out):
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(self._lock)
+                self._lock = None
+                raise OutputExists(f"another medaudit process is writing {self.out}; wait for it") from None
+            fingerprint = self.request.fingerprint()
+            marker = self.path / _REQUEST
+            self.resumed = marker.is_file() and marker.read_text() == fingerprint
+            if not self.resumed:
+                self._empty()
+                write_whole(marker, fingerprint.encode())
+            (self.path / _SCRATCH).mkdir(mode=0o700, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _storage_full(self.out) from None
+        if isinstance(error, MedauditError) and not isinstance(error, StorageFull | OutputExists):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def file(self, name: str) -> Path:
+        """Path for a file of the artifact; parent folders are made."""
+        path = self.path / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def scratch(self, name: str) -> Path:
+        """Path for a file that helps to resume and is not part of the artifact."""
+        return self.path / _SCRATCH / name
+
+    def commit(self, *, refused: Mapping[str, Any] | None = None, **facts: Any) -> Artifact:
+        """Hash, sync and rename into place; `refused` and `facts` go into the manifest."""
+        with _disk_full_named(self.out):
+            shutil.rmtree(self.path / _SCRATCH, ignore_errors=True)
+            names = sorted(
+                str(p.relative_to(self.path))
+                for p in self.path.rglob("*")
+                if p.is_file() and p.name not in (_REQUEST, _LOCK) and p != self.path / MANIFEST
+            )
+            for name in names:
+                os.chmod(self.path / name, stat.S_IRUSR | stat.S_IWUSR)
+                _sync(self.path / name)
+            manifest = {
+                "schema": SCHEMA,
+                "kind": self.request.kind,
+                "files": {name: file_sha256(self.path / name) for name in names},
+                "lineage": dict(self.request.parents),
+                "settings": dict(self.request.settings),
+                "seed": self.request.seed,
+                "versions": versions(),
+                "request": self.request.fingerprint(),
+                "refused": dict(refused or {}),
+                **facts,
+            }
+            text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            write_whole(self.path / MANIFEST, text.encode())
+            for leftover in (_REQUEST, _LOCK):
+                (self.path / leftover).unlink(missing_ok=True)
+            _sync(self.path)
+            if self.out.is_dir():
+                self.out.rmdir()
+            self.path.rename(self.out)
+            _sync(self.out.parent)
+        return open_artifact(self.out, self.request.kind, verify=False)
+
+    def _empty(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.name == _LOCK:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part (mode 0600)."""
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_full(out: Path) -> StorageFull:
+    return StorageFull(
+        f"the disk is full while writing {out}; free some space and run the same command again to go on"
+    )
+
+
+class _disk_full_named:  # noqa: N801 - reads as a verb phrase where it is used
+    """Turns ENOSPC into StorageFull."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _storage_full(self.out) from None

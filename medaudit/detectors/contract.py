@@ -1,0 +1,25 @@
+"""What every detector offers.
+
+Axes: N images, P poses, T tiles, D values per tile. The distance of two descriptions is the largest over tiles of
+the root of the mean squared difference; the distance of an image to a reference is the smallest over the image's
+poses. With one tile and one pose this is the RMSE.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Detector(Protocol):
+    """A named way to describe images; `meaning` is the sentence a report prints."""
+
+    name: str
+    meaning: str
+
+    def describe(self, images: np.ndarray) -> np.ndarray:
+        """(N, Y, X) float32 in [0, 1] → (N, T, D) float32, the side that is searched."""
+        ...
+
+    def poses(self, images: np.ndarray) -> np.ndarray:
+        """(N, Y, X) float32 in [0, 1] → (N, P, T, D) float32, the side that asks: the image in each pose."""
+        ...

@@ -1,0 +1,91 @@
+"""The errors that medaudit raises on purpose: nouns, one line each, which say what is wrong and what to do.
+
+A message names no patient, no tag value and no path but those the user typed. Everything else that is raised
+is a defect of medaudit and is reported as such by the command line.
+"""
+
+
+class MedauditError(Exception):
+    """A failure the user can mend; `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class UsageProblem(MedauditError):
+    """The command was called in a way that cannot work."""
+
+    exit_code = 2
+
+
+class ConfigProblem(UsageProblem):
+    """A config file has an unknown key or a value out of range."""
+
+
+class DeviceUnavailable(UsageProblem):
+    """The device asked for is not on this machine."""
+
+
+class OutputExists(UsageProblem):
+    """The output folder is taken by something this command did not make."""
+
+
+class SourceMissing(UsageProblem):
+    """The path to read does not exist or may not be read."""
+
+
+class LayoutUnknown(UsageProblem):
+    """No known folder layout fits the source."""
+
+
+class NothingReadable(MedauditError):
+    """Every file of a source was refused."""
+
+
+class EmptyCohort(MedauditError):
+    """A cohort has no usable row."""
+
+
+class ArtifactBroken(MedauditError):
+    """An artifact is not whole: a file is missing or was changed since it was written."""
+
+
+class ArtifactKindMismatch(UsageProblem):
+    """The folder is an artifact of another kind than the command needs, or none at all."""
+
+
+class CohortMismatch(MedauditError):
+    """Two artifacts do not belong together: other sizes, other parents, swapped roles."""
+
+
+class PatientInBothSplits(MedauditError):
+    """A patient has images among the training and among the held-out cohort."""
+
+
+class ReferenceTooSmall(MedauditError):
+    """There are too few people to compare with."""
+
+
+class ModelUnsafe(MedauditError):
+    """A model folder holds a file that would run code when loaded."""
+
+
+class ModelUnreadable(MedauditError):
+    """A model folder lacks what is needed to run it."""
+
+
+class NotReleasable(MedauditError):
+    """The audit does not allow what was asked to be released."""
+
+    exit_code = 10
+
+
+class ReleaseBroken(MedauditError):
+    """A released folder does not match its manifest."""
+
+
+class StorageFull(MedauditError):
+    """The disk has no room for the output."""
+
+
+class ReportLeak(MedauditError):
+    """A report would have given away something it must not hold."""

@@ -1,0 +1,1 @@
+"""Diffusion models: networks, the EDM denoiser, training, sampling, loading. Torch lives here."""

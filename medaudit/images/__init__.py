@@ -1,0 +1,1 @@
+"""Arrays of pixels and what can be done to them, without files and without torch."""

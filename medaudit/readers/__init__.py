@@ -1,0 +1,1 @@
+"""Foreign files in: DICOM, raster images, npz, and the folder layouts teams already have."""

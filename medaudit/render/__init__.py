@@ -1,0 +1,1 @@
+"""One document model, printed as HTML, PDF and JSON."""

@@ -1,0 +1,1 @@
+"""One file per command: read artifacts, call below, write one artifact."""

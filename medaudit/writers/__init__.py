@@ -1,0 +1,1 @@
+"""Files out: marked DICOM and raster images."""

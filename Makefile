@@ -1,0 +1,45 @@
+# From a bare clone with Python 3.11 to 3.13, pip and make:
+#   make demo   sets everything up and runs the main job on phantoms
+#   make test   sets everything up and runs lint, types and tests
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV ?= .venv
+BIN = $(VENV)/bin
+REAL ?= ../shared/data/pneumoniamnist/pneumoniamnist_dev.npz
+
+.PHONY: demo real test lint types unit coverage bench clean
+
+demo: $(VENV)/.core
+	$(BIN)/medaudit demo --out demo-out
+
+real: $(VENV)/.core
+	$(BIN)/medaudit demo --real $(REAL) --out real-out
+
+test: lint types unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest -n 2
+
+coverage: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "medaudit needs Python 3.11 to 3.13; call make with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.core
+
+clean:
+	rm -rf $(VENV) demo-out real-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

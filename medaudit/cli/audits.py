@@ -1,0 +1,95 @@
+"""Commands that test: audit, extract. Their exit code is the verdict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medaudit.cli.options import Device, Holdout, Json, Model, OptionalConfig, Out, Quiet, Seed, Synthetic, Train
+from medaudit.cli.screen import carry_out
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the program."""
+    app.command("audit", rich_help_panel="Tests")(audit)
+    app.command("extract", rich_help_panel="Tests")(extract)
+
+
+def audit(
+    train: Train,
+    holdout: Holdout,
+    synthetic: Synthetic,
+    out: Out,
+    config: OptionalConfig = None,
+    image_is_patient: Annotated[
+        bool, typer.Option("--one-image-one-patient", help="You state that no patient has two images.")
+    ] = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search every synthetic image against every training image and say which copy which patient.
+
+    Exit code: 0 release-supported, 10 do-not-release, 20 inconclusive.
+
+    Example: medaudit audit --train work/T --holdout work/H --synthetic work/S --out work/A
+    """
+    from medaudit.config import AuditSettings, load_settings
+    from medaudit.stages import audit as stage
+
+    settings = load_settings(config, AuditSettings) if config else AuditSettings()
+    if image_is_patient:
+        settings = settings.model_copy(update={"one_image_one_patient": True})
+    carry_out(
+        "audit",
+        lambda screen: stage.run(
+            train, holdout, synthetic, out, settings=settings, device=device, seed=seed, progress=screen
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def extract(
+    model: Model,
+    train: Train,
+    holdout: Holdout,
+    out: Out,
+    count: Annotated[int, typer.Option("--count", min=2, help="Images to generate.")] = 512,
+    clique_size: Annotated[
+        int, typer.Option("--clique-size", min=2, help="Generated images that must agree with each other.")
+    ] = 4,
+    synthetic: Annotated[
+        Path | None, typer.Option("--synthetic", help="Use this cohort of the same model instead of generating.")
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Generate many images, find those that repeat, and match them with patients: memorization extraction.
+
+    Exit code: 0 release-supported, 10 do-not-release, 20 inconclusive.
+
+    Example: medaudit extract --model work/model --train work/T --holdout work/H --out work/X
+    """
+    from medaudit.stages import extract as stage
+
+    carry_out(
+        "extract",
+        lambda screen: stage.run(
+            model,
+            train,
+            holdout,
+            out,
+            count=count,
+            clique_size=clique_size,
+            synthetic=synthetic,
+            device=device,
+            seed=seed,
+            progress=screen,
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )

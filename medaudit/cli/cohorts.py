@@ -1,0 +1,162 @@
+"""Commands about cohorts: inspect, ingest, split, dedup."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medaudit.cli.options import (
+    CohortPath,
+    Holdout,
+    Json,
+    Layout,
+    Manifest,
+    Out,
+    PatientRegex,
+    Quiet,
+    Seed,
+    Source,
+    Train,
+)
+from medaudit.cli.screen import carry_out
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the program."""
+    app.command("inspect", rich_help_panel="Cohorts")(inspect)
+    app.command("ingest", rich_help_panel="Cohorts")(ingest)
+    app.command("split", rich_help_panel="Cohorts")(split)
+    app.command("dedup", rich_help_panel="Cohorts")(dedup)
+
+
+def inspect(
+    source: Source,
+    layout: Layout = "auto",
+    manifest: Manifest = None,
+    patient_regex: PatientRegex = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what a source holds before anything runs: layout, patients, views, syntaxes, what cannot be read.
+
+    Example: medaudit inspect /data/chest
+    """
+    from medaudit.stages import inspect as stage
+
+    carry_out(
+        "inspect",
+        lambda screen: stage.run(
+            source, layout=layout, manifest=manifest, patient_regex=patient_regex, progress=screen
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def ingest(
+    source: Source,
+    out: Out,
+    origin: Annotated[str, typer.Option("--origin", help="real or synthetic.")] = "real",
+    layout: Layout = "auto",
+    size: Annotated[int, typer.Option("--size", min=8, help="Side in pixels; smaller films stay small.")] = 256,
+    fit: Annotated[str, typer.Option("--fit", help="pad, crop or squash a film that is not square.")] = "pad",
+    manifest: Manifest = None,
+    patient_regex: PatientRegex = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Key of the pseudonyms; made beside --out when absent. Keep it secret."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores if unset.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a source into a cohort with keyed pseudonyms instead of patient ids.
+
+    Example: medaudit ingest /data/chest --out work/all --size 256
+    """
+    from medaudit.stages import ingest as stage
+
+    carry_out(
+        "ingest",
+        lambda screen: stage.run(
+            source,
+            out,
+            origin=origin,
+            layout=layout,
+            size=size,
+            fit=fit,
+            manifest=manifest,
+            patient_regex=patient_regex,
+            key=key,
+            workers=workers,
+            seed=seed,
+            progress=screen,
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def split(
+    cohort: CohortPath,
+    train: Train,
+    holdout: Holdout,
+    fraction: Annotated[float, typer.Option("--fraction", help="Share of patients for training.")] = 0.5,
+    train_patients: Annotated[int | None, typer.Option("--train-patients", min=1, help="A number instead.")] = None,
+    holdout_patients: Annotated[
+        int | None, typer.Option("--holdout-patients", min=1, help="Hold out this many; the rest is left out.")
+    ] = None,
+    image_is_patient: Annotated[
+        bool, typer.Option("--one-image-one-patient", help="You state that no patient has two images.")
+    ] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Divide a cohort into training and held-out patients; half and half, because a small hold-out sees little.
+
+    Example: medaudit split work/all --train work/T --holdout work/H
+    """
+    from medaudit.stages import split as stage
+
+    carry_out(
+        "split",
+        lambda screen: stage.run(
+            cohort,
+            train,
+            holdout,
+            fraction=fraction,
+            train_patients=train_patients,
+            holdout_patients=holdout_patients,
+            one_image_one_patient=image_is_patient,
+            seed=seed,
+            progress=screen,
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def dedup(
+    cohort: CohortPath,
+    out: Out,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="A second cohort, to find films that stand in both.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Mark near-duplicates of a cohort and list their groups, across patients apart.
+
+    Example: medaudit dedup work/all --out work/clean
+    """
+    from medaudit.stages import dedup as stage
+
+    carry_out(
+        "dedup",
+        lambda screen: stage.run(cohort, out, against=against, seed=seed, progress=screen),
+        as_json=as_json,
+        quiet=quiet,
+    )

@@ -1,0 +1,126 @@
+"""What a command shows: rich progress on a terminal, plain lines elsewhere, JSON for machines.
+
+Results go to stdout, progress and errors to stderr.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from medaudit.stages.outcome import Outcome
+
+_PLAIN_INTERVAL_S = 20.0
+_VERDICT_STYLE = {0: "bold green", 10: "bold red", 20: "bold yellow"}
+
+
+class Screen:
+    """Progress drawn for people; use it as a context manager. Implements medaudit.progress.Progress."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet or as_json
+        self.console = Console(stderr=True, highlight=False)
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
+        self._name, self._total, self._done, self._said_at, self._began_at = "", None, 0, 0.0, 0.0
+
+    def __enter__(self) -> "Screen":
+        if not self.quiet and self.console.is_terminal:
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[facts]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def start(self, name: str, total: int | None) -> None:
+        """Open a named task of `total` steps (None: unknown)."""
+        self._name, self._total, self._done = name, total, 0  # type: ignore[assignment]
+        self._began_at = self._said_at = time.monotonic()
+        if self._live is not None:
+            if self._task is not None:
+                self._live.remove_task(self._task)
+            self._task = self._live.add_task(escape(name), total=total, facts="")
+
+    def advance(self, steps: int = 1, **facts: float | str) -> None:
+        """Move the open task; facts are shown beside the bar."""
+        self._done += steps
+        words = "  ".join(f"{key} {_short(value)}" for key, value in facts.items())
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, advance=steps, facts=words)
+            return
+        now = time.monotonic()
+        if not self.quiet and now - self._said_at >= _PLAIN_INTERVAL_S:
+            self._said_at = now
+            of = f" of {self._total}" if self._total else ""
+            left = ""
+            if self._total and self._done:
+                seconds = (now - self._began_at) / self._done * (self._total - self._done)
+                left = f", about {seconds:.0f} s left"
+            self.console.print(
+                f"{self._name}: {self._done}{of}{left}  {words}".rstrip(), markup=False, soft_wrap=True
+            )
+
+    def say(self, line: str) -> None:
+        """Print one line above the progress."""
+        if not self.quiet:
+            (self._live.console if self._live else self.console).print(line, markup=False, soft_wrap=True)
+
+
+def carry_out(command: str, stage: Callable[[Screen], Outcome], *, as_json: bool, quiet: bool) -> None:
+    """Call one stage under a progress display, print its outcome, leave with its exit code."""
+    with Screen(as_json=as_json, quiet=quiet) as screen:
+        outcome = stage(screen)
+    show(command, outcome, as_json=as_json)
+    raise typer.Exit(outcome.exit_code)
+
+
+def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
+    """Print a finished command: its lines, or one JSON object."""
+    if as_json:
+        body: dict[str, Any] = {
+            "schema": "medaudit.command/1",
+            "command": command,
+            "exit_code": outcome.exit_code,
+            "path": str(outcome.path) if outcome.path else None,
+            "lines": list(outcome.lines),
+            "data": dict(outcome.data),
+        }
+        sys.stdout.write(json.dumps(body, ensure_ascii=False, default=str) + "\n")
+        return
+    console = Console(highlight=False)
+    for position, line in enumerate(outcome.lines):
+        is_verdict = position == 0 and "verdict" in outcome.data
+        style = _VERDICT_STYLE.get(outcome.exit_code) if is_verdict else None
+        console.print(line, style=style, markup=False, soft_wrap=not console.is_terminal)
+
+
+def show_error(name: str, message: str, exit_code: int, *, as_json: bool) -> None:
+    """Print one line that says what is wrong and what to do."""
+    if as_json:
+        body = {"schema": "medaudit.command/1", "exit_code": exit_code, "error": name, "message": message}
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+    sys.stderr.write(f"{name}: {message}\n")
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

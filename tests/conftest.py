@@ -1,0 +1,19 @@
+"""What several tests share: where the real films are, and one thread per worker for steady numbers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real films; tests that need it are skipped, by name, where it is absent."""
+    folder = Path(os.environ.get("MEDAUDIT_REAL_DATA", ROOT / ".." / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("real films are absent: set MEDAUDIT_REAL_DATA")
+    return folder

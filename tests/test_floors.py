@@ -52,7 +52,17 @@ FOREIGN = {
 }
 
 # Words of the world outside that floor 0 must not know.
-FORBIDDEN_ON_FLOOR_0 = {"pathlib", "os", "time", "datetime", "random", "io", "tempfile", "shutil", "subprocess"}
+FORBIDDEN_ON_FLOOR_0 = {
+    "pathlib",
+    "os",
+    "time",
+    "datetime",
+    "random",
+    "io",
+    "tempfile",
+    "shutil",
+    "subprocess",
+}
 
 
 def modules() -> list[Path]:

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from medaudit.cli.options import Device, Holdout, Json, Model, OptionalConfig, Out, Quiet, Seed, Synthetic, Train
+from medaudit.cli.options import (
+    Device,
+    Holdout,
+    Json,
+    Model,
+    OptionalConfig,
+    Out,
+    Quiet,
+    Seed,
+    Synthetic,
+    Train,
+)
 from medaudit.cli.screen import carry_out
 
 
@@ -61,7 +72,8 @@ def extract(
         int, typer.Option("--clique-size", min=2, help="Generated images that must agree with each other.")
     ] = 4,
     synthetic: Annotated[
-        Path | None, typer.Option("--synthetic", help="Use this cohort of the same model instead of generating.")
+        Path | None,
+        typer.Option("--synthetic", help="Use this cohort of the same model instead of generating."),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,

@@ -58,7 +58,9 @@ def ingest(
     out: Out,
     origin: Annotated[str, typer.Option("--origin", help="real or synthetic.")] = "real",
     layout: Layout = "auto",
-    size: Annotated[int, typer.Option("--size", min=8, help="Side in pixels; smaller films stay small.")] = 256,
+    size: Annotated[
+        int, typer.Option("--size", min=8, help="Side in pixels; smaller films stay small.")
+    ] = 256,
     fit: Annotated[str, typer.Option("--fit", help="pad, crop or squash a film that is not square.")] = "pad",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
@@ -66,7 +68,9 @@ def ingest(
         Path | None,
         typer.Option("--key", help="Key of the pseudonyms; made beside --out when absent. Keep it secret."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores if unset.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; all cores if unset.")
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -103,9 +107,12 @@ def split(
     train: Train,
     holdout: Holdout,
     fraction: Annotated[float, typer.Option("--fraction", help="Share of patients for training.")] = 0.5,
-    train_patients: Annotated[int | None, typer.Option("--train-patients", min=1, help="A number instead.")] = None,
+    train_patients: Annotated[
+        int | None, typer.Option("--train-patients", min=1, help="A number instead.")
+    ] = None,
     holdout_patients: Annotated[
-        int | None, typer.Option("--holdout-patients", min=1, help="Hold out this many; the rest is left out.")
+        int | None,
+        typer.Option("--holdout-patients", min=1, help="Hold out this many; the rest is left out."),
     ] = None,
     image_is_patient: Annotated[
         bool, typer.Option("--one-image-one-patient", help="You state that no patient has two images.")

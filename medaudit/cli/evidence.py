@@ -18,10 +18,14 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    findings: Annotated[list[Path], typer.Argument(metavar="FINDINGS...", help="Folders of audit or extract.")],
+    findings: Annotated[
+        list[Path], typer.Argument(metavar="FINDINGS...", help="Folders of audit or extract.")
+    ],
     out: Out,
     edition: Annotated[str, typer.Option("--edition", help="shareable or confidential.")] = "shareable",
-    train: Annotated[Path | None, typer.Option("--train", help="T, for pictures (confidential only).")] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="T, for pictures (confidential only).")
+    ] = None,
     synthetic: Annotated[
         Path | None, typer.Option("--synthetic", help="S, for pictures (confidential only).")
     ] = None,
@@ -60,7 +64,9 @@ def release(
     form: Annotated[str, typer.Option("--format", help="dicom, png or npz.")] = "dicom",
     withhold_flagged: Annotated[
         bool,
-        typer.Option("--withhold-flagged", help="Leave flagged images out and audit the rest again (needs T, H)."),
+        typer.Option(
+            "--withhold-flagged", help="Leave flagged images out and audit the rest again (needs T, H)."
+        ),
     ] = False,
     train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,

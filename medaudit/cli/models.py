@@ -43,7 +43,8 @@ def generate(
     count: Annotated[int, typer.Option("--count", min=1, help="Images to generate.")],
     out: Out,
     prompts_from: Annotated[
-        Path | None, typer.Option("--prompts-from", help="Cohort whose labels are drawn, for conditional models.")
+        Path | None,
+        typer.Option("--prompts-from", help="Cohort whose labels are drawn, for conditional models."),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,

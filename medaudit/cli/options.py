@@ -18,14 +18,17 @@ Manifest = Annotated[
 ]
 PatientRegex = Annotated[
     str | None,
-    typer.Option("--patient-regex", help="Regular expression whose first group is the patient, on file names."),
+    typer.Option(
+        "--patient-regex", help="Regular expression whose first group is the patient, on file names."
+    ),
 ]
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="A folder made by ingest.")]
 Train = Annotated[Path, typer.Option("--train", help="Training cohort T: all of the model's patients.")]
 Holdout = Annotated[Path, typer.Option("--holdout", help="Held-out cohort H: patients the model never saw.")]
 Synthetic = Annotated[Path, typer.Option("--synthetic", help="Synthetic cohort S.")]
 Model = Annotated[
-    Path, typer.Option("--model", help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors.")
+    Path,
+    typer.Option("--model", help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]

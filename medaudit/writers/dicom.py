@@ -1,0 +1,308 @@
+"""Generated radiographs as DICOM files that say of themselves that they are synthetic.
+
+Axes: (Y, X) pixels. Stored values are 12 bits: a uint8 or uint16 image is scaled to [0, 4095], never clipped.
+Every file is its own patient, study and series. Nothing here reads a clock: the same facts, index and pixels give
+the same bytes. `unmarked` is the other direction: it tells what a file lacks of these marks.
+"""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+
+Modality = Literal["DX", "CR", "SC"]
+Syntax = Literal["explicit", "jpeg-ls", "jpeg-2000", "rle"]
+
+NOTICE = "SYNTHETIC - NOT FOR DIAGNOSTIC USE"
+BITS_STORED = 12
+# PS3.5 B.2: a UUID under 2.25 names the software without a registered root; fixed for all versions.
+IMPLEMENTATION_UID = UID("2.25.309168330431685592631520509351313580914")
+SYNTAXES: dict[str, UID] = {
+    "explicit": ExplicitVRLittleEndian,
+    "jpeg-ls": JPEGLSLossless,
+    "jpeg-2000": JPEG2000Lossless,
+    "rle": RLELossless,
+}
+SOP_CLASSES: dict[str, UID] = {
+    "DX": DigitalXRayImageStorageForPresentation,
+    "CR": ComputedRadiographyImageStorage,
+    "SC": SecondaryCaptureImageStorage,
+}
+# CID 4010 DX View: code value and meaning in SNOMED CT, and where rows and columns run (PS3.3 C.7.6.1.1.1).
+_VIEWS: dict[str, tuple[str, str, tuple[str, str]]] = {
+    "PA": ("272479007", "Posteroanterior projection", ("L", "F")),
+    "AP": ("399348003", "Antero-posterior projection", ("L", "F")),
+    "LATERAL": ("399067008", "Lateral projection", ("P", "F")),
+}
+# DX wants an orientation (type 1C) even where no view is known; the usual frontal hanging is written then.
+_UNKNOWN_VIEW = ("", "", ("L", "F"))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What all files of one release share. `date` is YYYYMMDD or empty; `field_mm` the nominal side of the plate."""
+
+    release_id: str
+    model_id: str  # "" when the generator is not known
+    version: str  # of medaudit
+    modality: Modality = "DX"
+    transfer_syntax: Syntax = "explicit"
+    date: str = ""
+    field_mm: float = 430.0
+    text_checked: bool = False  # a text pass over the images found no letters
+
+
+def instance_uid(release_id: str, index: int, level: str = "image") -> UID:
+    """`2.25.` and the integer of a UUID made from SHA-256 of (release id, index, level). PS3.5 B.2."""
+    digest = hashlib.sha256(f"{release_id}\x1f{index}\x1f{level}".encode()).digest()
+    # RFC 9562 sec. 5.8: version 8 is the one for custom hashes; variant bits 10
+    version = (digest[6] & 0x0F) | 0x80
+    variant = (digest[8] & 0x3F) | 0x80
+    name = digest[:6] + bytes([version, digest[7], variant]) + digest[9:16]
+    return UID(f"2.25.{uuid.UUID(bytes=name).int}")
+
+
+def twelve_bits(image: np.ndarray) -> np.ndarray:
+    """(Y, X) uint8 or uint16 over its full range → uint16 in [0, 4095], rounded half up; injective for uint8."""
+    if image.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        raise ValueError("images to be written are uint8 or uint16")
+    top = int(np.iinfo(image.dtype).max)
+    return ((image.astype(np.uint32) * (2 * 4095) + top) // (2 * top)).astype(np.uint16)
+
+
+class DicomWriter:
+    """Writes the images of one release; `write` is called once per image with its 1-based index."""
+
+    def __init__(self, facts: Facts, image_shape: tuple[int, int]) -> None:
+        if facts.modality not in SOP_CLASSES or facts.transfer_syntax not in SYNTAXES:
+            raise ValueError("unknown modality or transfer syntax")
+        self.facts = facts
+        self.image_shape = image_shape
+        self._template = _template(facts, image_shape)
+
+    def write(self, path: Path, image: np.ndarray, index: int, view: str | None = None) -> None:
+        """Write one (Y, X) uint8 or uint16 image; `view` is PA, AP, LATERAL or None when not known."""
+        if image.shape != self.image_shape:
+            raise ValueError(f"image is {image.shape}; this release holds {self.image_shape}")
+        dataset = self._template
+        _identify(dataset, self.facts, index)
+        _set_view(dataset, view, self.facts.modality)
+        dataset.file_meta = _file_meta(dataset, ExplicitVRLittleEndian)
+        dataset.PixelData = twelve_bits(image).tobytes()
+        dataset["PixelData"].VR = "OW"
+        syntax = SYNTAXES[self.facts.transfer_syntax]
+        if syntax != ExplicitVRLittleEndian:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(path, enforce_file_format=True)
+
+
+def unmarked(path: Path, release_id: str, index: int) -> str | None:
+    """What is wrong with a released file's marks, in words without any value of the file; None when all is well."""
+    try:
+        dataset = dcmread(path, stop_before_pixels=True)
+        strangers = [tag for tag in _all_tags(dataset) if tag not in _known_tags()]
+    except (InvalidDicomError, OSError, ValueError, AttributeError, EOFError, KeyError):
+        return "cannot be read as DICOM"
+    if dataset.get("SyntheticData") != "YES":
+        return "does not carry SyntheticData = YES"
+    if NOTICE not in str(dataset.get("SeriesDescription", "")):
+        return "lacks the notice that it is synthetic"
+    if not re.fullmatch(r"SYNTHETIC\^\d{6,}", str(dataset.get("PatientName", ""))):
+        return "carries a patient name that is not synthetic"
+    if not re.fullmatch(r"SYN-\d{6,}", str(dataset.get("PatientID", ""))):
+        return "carries a patient id that is not synthetic"
+    if dataset.get("PatientBirthDate") or dataset.get("PatientIdentityRemoved") != "YES":
+        return "carries personal attributes"
+    if strangers:
+        return "carries an attribute that medaudit does not write"
+    if dataset.get("SOPInstanceUID") != instance_uid(release_id, index):
+        return "belongs to another release or another place in it"
+    return None
+
+
+def _template(facts: Facts, image_shape: tuple[int, int]) -> Dataset:
+    """Everything but what differs from image to image."""
+    dataset = Dataset()
+    _patient_and_study(dataset, facts)
+    _series_and_equipment(dataset, facts)
+    _image(dataset, facts)
+    _pixels(dataset, image_shape)
+    if facts.modality == "DX":
+        _digital_x_ray(dataset, facts, image_shape)
+    elif facts.modality == "CR":
+        # PS3.3 C.8.1.1 and C.8.1.2
+        dataset.BodyPartExamined = "CHEST"
+        dataset.ImagerPixelSpacing = _spacing(facts, image_shape)
+    else:
+        dataset.ConversionType = "SYN"  # PS3.3 C.8.6.1: synthetic image
+        dataset.BodyPartExamined = "CHEST"
+    return dataset
+
+
+def _patient_and_study(dataset: Dataset, facts: Facts) -> None:
+    # PS3.3 C.7.1.1 Patient, C.7.2.1 General Study
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientBirthDate = ""
+    dataset.PatientSex = ""
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "Generated; no source patient"
+    dataset.StudyDate = facts.date
+    dataset.StudyTime = ""
+    dataset.ReferringPhysicianName = ""
+    dataset.StudyID = "1"
+    dataset.AccessionNumber = ""
+    dataset.StudyDescription = "SYNTHETIC"
+
+
+def _series_and_equipment(dataset: Dataset, facts: Facts) -> None:
+    # PS3.3 C.7.3.1 General Series, C.7.5.1 General Equipment, C.12.1 SOP Common
+    dataset.Modality = "OT" if facts.modality == "SC" else facts.modality
+    dataset.SeriesNumber = 1
+    dataset.SeriesDescription = NOTICE
+    dataset.Manufacturer = "medaudit"
+    dataset.ManufacturerModelName = "generated radiograph"
+    dataset.SoftwareVersions = facts.version
+    dataset.SyntheticData = "YES"  # (0008,001C)
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "DCM", "Processing Equipment")])
+    equipment.Manufacturer = "medaudit"
+    equipment.ManufacturerModelName = "generative model"
+    equipment.SoftwareVersions = facts.version
+    equipment.ContributionDescription = (
+        f"model sha256 {facts.model_id}" if facts.model_id else "model not named"
+    )
+    dataset.ContributingEquipmentSequence = Sequence([equipment])
+
+
+def _image(dataset: Dataset, facts: Facts) -> None:
+    # PS3.3 C.7.6.1 General Image, C.11.1 Modality LUT, C.11.2 VOI LUT
+    dataset.SOPClassUID = SOP_CLASSES[facts.modality]
+    dataset.ImageType = ["DERIVED", "SECONDARY" if facts.modality == "SC" else "PRIMARY"]
+    dataset.InstanceNumber = 1
+    model = f"model {facts.model_id[:16]}" if facts.model_id else "a model not named"
+    dataset.DerivationDescription = f"{NOTICE}. Generated by {model}; checked and written by medaudit."
+    # The standard's question is whether text could tell a patient or a date. Until a text pass has looked, the
+    # cautious answer stands.
+    dataset.BurnedInAnnotation = "NO" if facts.text_checked else "YES"
+    dataset.RecognizableVisualFeatures = "NO"
+    dataset.LossyImageCompression = "00"
+    dataset.RescaleIntercept = 0
+    dataset.RescaleSlope = 1
+    dataset.RescaleType = "US"
+    dataset.PresentationLUTShape = "IDENTITY"
+    # PS3.3 C.11.2.1.2.1: center 2048, width 4096 maps 0 to black and 4095 to white
+    dataset.WindowCenter = 2048
+    dataset.WindowWidth = 4096
+
+
+def _pixels(dataset: Dataset, image_shape: tuple[int, int]) -> None:
+    # PS3.3 C.7.6.3 Image Pixel
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = image_shape
+    dataset.BitsAllocated = 16
+    dataset.BitsStored = BITS_STORED
+    dataset.HighBit = BITS_STORED - 1
+    dataset.PixelRepresentation = 0
+
+
+def _digital_x_ray(dataset: Dataset, facts: Facts, image_shape: tuple[int, int]) -> None:
+    # PS3.3 C.8.11.1 DX Series, C.8.11.2 Anatomy Imaged, C.8.11.3 Image, C.8.11.4 Detector, C.8.11.5 Positioning
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.ImageLaterality = "U"
+    dataset.AnatomicRegionSequence = Sequence([_code("816094009", "SCT", "Chest")])
+    dataset.PixelIntensityRelationship = "LOG"
+    dataset.PixelIntensityRelationshipSign = -1  # bright means less X-ray reached the plate
+    dataset.DetectorType = ""
+    dataset.ImagerPixelSpacing = _spacing(facts, image_shape)
+    dataset.PositionerType = ""
+    dataset.AcquisitionContextSequence = Sequence([])
+    dataset.AcquisitionDeviceProcessingDescription = "generated"
+
+
+def _identify(dataset: Dataset, facts: Facts, index: int) -> None:
+    dataset.PatientName = f"SYNTHETIC^{index:06d}"
+    dataset.PatientID = f"SYN-{index:06d}"
+    dataset.StudyInstanceUID = instance_uid(facts.release_id, index, "study")
+    dataset.SeriesInstanceUID = instance_uid(facts.release_id, index, "series")
+    dataset.SOPInstanceUID = instance_uid(facts.release_id, index)
+
+
+def _set_view(dataset: Dataset, view: str | None, modality: Modality) -> None:
+    value, meaning, orientation = _VIEWS.get(view or "", _UNKNOWN_VIEW)
+    dataset.PatientOrientation = list(orientation)
+    if modality == "CR":
+        dataset.ViewPosition = {"PA": "PA", "AP": "AP"}.get(view or "", "")
+    if modality != "DX":
+        return
+    if value:
+        code = _code(value, "SCT", meaning)
+        code.ViewModifierCodeSequence = Sequence([])
+        dataset.ViewCodeSequence = Sequence([code])
+    elif "ViewCodeSequence" in dataset:
+        del dataset.ViewCodeSequence
+
+
+def _file_meta(dataset: Dataset, syntax: UID) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = syntax
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = "MEDAUDIT"
+    return meta
+
+
+def _spacing(facts: Facts, image_shape: tuple[int, int]) -> list[str]:
+    """Row and column spacing in mm, as DS: the nominal plate over the longer side; pixels are square."""
+    text = f"{facts.field_mm / max(image_shape):.6f}"
+    return [text, text]
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def _all_tags(dataset: Dataset, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """The path of every attribute, those inside sequences too."""
+    for element in dataset:
+        here = (*prefix, int(element.tag))
+        yield here
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _all_tags(item, here)
+
+
+@lru_cache(maxsize=1)
+def _known_tags() -> frozenset[tuple[int, ...]]:
+    """The path of every attribute that any kind of release may carry."""
+    known: set[tuple[int, ...]] = set()
+    for modality in get_args(Modality):
+        facts = Facts("", "", "", modality)
+        example = _template(facts, (1, 1))
+        _identify(example, facts, 1)
+        _set_view(example, "PA", modality)
+        known.update(_all_tags(example))
+    return frozenset(known)

@@ -1,0 +1,150 @@
+"""Generated radiographs as PNG files or one npz, each marked as synthetic so that a machine can read it.
+
+Axes: n images, (Y, X) pixels. Bit depth is kept: uint8 stays 8 bits, uint16 stays 16. EU AI Act Art. 50(2) asks for a
+machine-readable mark: PNG files carry text chunks and an XMP packet with IPTC's digital source type, the npz carries an
+array `marking`. Same input, same bytes: zip entries bear the zip epoch, not the time of day.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+NOTICE = "SYNTHETIC - NOT FOR DIAGNOSTIC USE"
+# IPTC Digital Source Type vocabulary: made wholly by a trained model
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/></rdf:RDF></x:xmpmeta>'
+)
+_TEXT_KEYS = {
+    "Synthetic",
+    "Comment",
+    "DigitalSourceType",
+    "Release",
+    "Software",
+    "Source",
+    "XML:com.adobe.xmp",
+}
+_DECODED_KEYS = {"xmp"}  # Pillow gives the XMP packet a second name
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_BLOCK_BYTES = 16 << 20
+
+
+def marking(release_id: str, model_id: str, version: str) -> dict[str, str]:
+    """The mark as key and value; `model_id` may be empty."""
+    return {
+        "Synthetic": "YES",
+        "Comment": NOTICE,
+        "DigitalSourceType": SOURCE_TYPE,
+        "Release": release_id,
+        "Software": f"medaudit {version}",
+        "Source": f"model sha256 {model_id}" if model_id else "model not named",
+    }
+
+
+def write_png(path: Path, image: np.ndarray, marks: dict[str, str]) -> None:
+    """Write one (Y, X) uint8 or uint16 image with its marks."""
+    _check_dtype(image.dtype)
+    info = PngImagePlugin.PngInfo()
+    for key, value in marks.items():
+        info.add_text(key, value)  # tEXt
+    info.add_itxt("XML:com.adobe.xmp", _XMP)
+    Image.fromarray(np.ascontiguousarray(image)).save(path, "PNG", pnginfo=info)
+
+
+def unmarked_png(path: Path, release_id: str) -> str | None:
+    """What is wrong with a released PNG's marks, in words; None when all is well."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            text = {key: value for key, value in image.info.items() if isinstance(key, str)}
+            exif = bool(image.getexif())
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return "cannot be read as PNG"
+    if text.get("Synthetic") != "YES" or text.get("DigitalSourceType") != SOURCE_TYPE:
+        return "lacks the text chunk that says it is synthetic"
+    if exif or set(text) - _TEXT_KEYS - _DECODED_KEYS:
+        return "carries a text chunk that medaudit does not write"
+    if text.get("Release") != release_id:
+        return "belongs to another release"
+    return None
+
+
+def write_npz(
+    path: Path, images: np.ndarray, rows: np.ndarray, labels: Sequence[str], marks: dict[str, str]
+) -> None:
+    """Write the `rows` (n,) of `images` (N, Y, X) as `images`, `labels` (n,) and `marking` (JSON text), uncompressed.
+
+    Reads and writes in blocks, so that memory does not grow with n.
+    """
+    _check_dtype(images.dtype)
+    if len(rows) != len(labels):
+        raise ValueError("rows and labels do not match")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        _entry(archive, "marking", _npy_blocks(np.array(json.dumps(marks, sort_keys=True))))
+        _entry(archive, "labels", _npy_blocks(np.array(list(labels), dtype=np.str_)))
+        _entry(archive, "images", _image_blocks(images, rows))
+
+
+def unmarked_npz(path: Path, release_id: str) -> tuple[int, str | None]:
+    """How many images a released npz holds, and what is wrong with it in words (None when all is well)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = set(archive.files)
+            marks = json.loads(str(archive["marking"])) if "marking" in names else {}
+            labels = archive["labels"] if "labels" in names else np.empty(0)
+        count = _npz_count(path) if "images" in names else 0
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError):
+        return 0, "cannot be read as npz"
+    if not isinstance(marks, dict) or marks.get("Synthetic") != "YES":
+        return count, "lacks the array `marking` that says it is synthetic"
+    if names != {"images", "labels", "marking"} or len(labels) != count:
+        return count, "holds other arrays than medaudit writes"
+    if marks.get("Release") != release_id:
+        return count, "belongs to another release"
+    return count, None
+
+
+def _check_dtype(dtype: np.dtype) -> None:
+    if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        raise ValueError("images to be written are uint8 or uint16")
+
+
+def _entry(archive: zipfile.ZipFile, name: str, blocks: Iterator[bytes]) -> None:
+    info = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+    info.external_attr = 0o600 << 16
+    with archive.open(info, "w", force_zip64=True) as stream:
+        for block in blocks:
+            stream.write(block)
+
+
+def _npy_blocks(array: np.ndarray) -> Iterator[bytes]:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, allow_pickle=False)
+    yield stream.getvalue()
+
+
+def _image_blocks(images: np.ndarray, rows: np.ndarray) -> Iterator[bytes]:
+    """The npy header of (n, Y, X), then the rows, a block at a time."""
+    header = io.BytesIO()
+    shape = (len(rows), *images.shape[1:])
+    descr = np.lib.format.dtype_to_descr(images.dtype)
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    yield header.getvalue()
+    step = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
+    for start in range(0, len(rows), step):
+        yield np.ascontiguousarray(images[rows[start : start + step]]).tobytes()
+
+
+def _npz_count(path: Path) -> int:
+    """n of `images` from its npy header alone; the pixels are not read."""
+    with zipfile.ZipFile(path) as archive, archive.open("images.npy") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, _ = np.lib.format.read_array_header_1_0(stream)
+    return int(shape[0])

@@ -1,0 +1,96 @@
+"""Bounds on many distances at once from one matrix product in float32.
+
+Axes: Q queries, P poses, T tiles, B references of a block, D values per tile.
+
+|a - b|^2 = |a|^2 + |b|^2 - 2 a.b is fast and blurs small distances, so nothing here is an answer: every value is a
+bound that the float64 subtraction of `measure` is certain to respect.
+
+The inner product of two float32 vectors, summed in any order, with or without fused steps, errs by at most
+gamma_D |a| |b| with gamma_D = D u / (1 - D u) and u = 2^-24 (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Because
+2 |a| |b| <= |a|^2 + |b|^2, the whole error of the three terms is at most `slack(D)` times |a|^2 + |b|^2; scaling the
+norms by 1 - slack or 1 + slack therefore turns the estimate into a bound at no cost.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+_UNIT = 2.0**-24  # unit roundoff of float32
+_TINY = 2.0**-120  # covers gradual underflow of one product, with room
+
+
+def slack(values: int) -> float:
+    """Relative error of |a|^2 + |b|^2 - 2 a.b in float32 for vectors of `values` entries.
+
+    gamma_D for the product; 32 u for centring both vectors (4 u), rounding the norms and the three sums (8 u), with
+    room to spare.
+    """
+    product = values * _UNIT / (1.0 - values * _UNIT)
+    return product + 32.0 * _UNIT
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep matrix products in true float32 (no TF32, no bfloat16), whatever the process asked for elsewhere."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is held at once: `rows` references to a block, `queries` to a product."""
+
+    rows: int
+    queries: int
+
+    @classmethod
+    def fit(cls, shape: tuple[int, ...], memory_bytes: int) -> "Plan":
+        """For queries of `shape` (G, P, T, D) and `memory_bytes` of working memory.
+
+        A block stands three times (as read, centred, on the device), a query chunk twice, their bounds three times.
+        """
+        count, poses, tiles, values = shape
+        vector = 4 * tiles * values
+        rows = max(1, min(8192, memory_bytes // 4 // (3 * vector)))
+        queries = max(1, memory_bytes // 2 // (poses * (2 * vector + 12 * rows)))
+        return cls(rows, min(queries, max(1, count)))
+
+
+class Side:
+    """Vectors on the device, centred, with their squared norms: queries (Q, P, T, D) or references (B, 1, T, D)."""
+
+    def __init__(self, vectors: np.ndarray, centre: np.ndarray, device: str) -> None:
+        count, self.poses, self.tiles, self.values = vectors.shape
+        centred = (vectors - centre).reshape(count * self.poses, self.tiles, self.values)
+        wide = np.einsum("ntd,ntd->nt", centred, centred, dtype=np.float64)
+        self.vectors = torch.from_numpy(np.ascontiguousarray(centred.swapaxes(0, 1))).to(
+            device
+        )  # (T, Q P, D)
+        self.norms = np.ascontiguousarray(wide.T)  # (T, Q P) float64, on the host
+
+    def scaled_norms(self, factor: float, shift: float) -> torch.Tensor:
+        """(T, Q P) float32: factor * |a|^2 + shift."""
+        return torch.from_numpy((self.norms * factor + shift).astype(np.float32)).to(self.vectors.device)
+
+
+def bounds(queries: Side, references: Side, *, upper: bool) -> torch.Tensor:
+    """(Q, B) float32 bound on min over poses of max over tiles of |a - b|^2 (the sum over D, not the mean)."""
+    sign = 1.0 if upper else -1.0
+    factor = 1.0 + sign * slack(queries.values)
+    query_norms = queries.scaled_norms(factor, sign * _TINY * queries.values)
+    reference_norms = references.scaled_norms(factor, 0.0)
+    worst: torch.Tensor | None = None
+    for tile in range(queries.tiles):
+        gap = queries.vectors[tile] @ references.vectors[tile].T  # (Q P, B)
+        gap.mul_(-2.0).add_(query_norms[tile][:, None]).add_(reference_norms[tile][None, :])
+        worst = gap if worst is None else torch.maximum(worst, gap, out=worst)
+    assert worst is not None
+    return worst.view(-1, queries.poses, worst.shape[1]).amin(dim=1)

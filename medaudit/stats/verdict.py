@@ -1,0 +1,275 @@
+"""The verdict and its words: one rule for every audit. STATISTICS 7.
+
+A finding comes before a doubt: copies that were found stay found, however weak the rest of the audit is. One doubt
+comes before the cohort test: people who are both in T and in H make its null hypothesis meaningless.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from medaudit.stats.intervals import Rate
+
+RELEASE_SUPPORTED = "release-supported"
+DO_NOT_RELEASE = "do-not-release"
+INCONCLUSIVE = "inconclusive"
+
+# How a reader who is no engineer would name the planted copies.
+KIND_WORDS = {
+    "identity": "unchanged copies",
+    "noise": "copies with added noise",
+    "blur": "blurred copies",
+    "contrast": "copies with changed contrast",
+    "jpeg": "copies after JPEG compression",
+    "flip": "mirrored copies",
+    "shift": "shifted copies",
+}
+
+
+@dataclass(frozen=True)
+class CohortEvidence:
+    """What the two cohort tests found, each with the part of alpha it may use."""
+
+    nearest_in_train: int
+    of: int
+    expected: float
+    excess_p: float
+    excess_alpha: float
+    run_length: int
+    run_patients: int
+    run_p: float
+    run_alpha: float
+    run_detectable: int | None  # None: the cohorts are too small for any run to be evidence
+
+    @property
+    def rejects(self) -> bool:
+        """Whether one of both tests rejects "S is no closer to T than to H"."""
+        return self.excess_p <= self.excess_alpha or self.run_p <= self.run_alpha
+
+
+def decide(
+    *,
+    synthetic: int,
+    train_images: int,
+    train_patients: int,
+    holdout_images: int,
+    holdout_patients: int,
+    flagged: int,
+    patients_exposed: int,
+    suspects: int,
+    expected_suspects: float,
+    cohort: CohortEvidence,
+    power: Mapping[str, Rate],
+    required_power: float,
+    negative: Rate,
+    negative_promise: float,
+    detectors_without_line: tuple[str, ...] = (),
+    duplicates_in_train: int = 0,
+    duplicates_across: int = 0,
+    patient_level: bool = True,
+    searched_whole: bool = True,
+    rate_upper: float | None = None,
+    hidden: int | None = None,
+    alpha: float = 0.05,
+) -> tuple[str, list[str]]:
+    """The verdict, and its reasons with the most decisive first.
+
+    flagged: images that a flag rule names and that are neither withheld nor cleared; patients_exposed: whom they
+    show; power: of the required kinds only; negative: unseen people flagged; negative_promise: the share of unseen
+    people that the flag rules promise to flag at most; detectors_without_line: detectors whose reference is too
+    small for a tail; rate_upper, hidden: the bounds of STATISTICS 6, for the sentence of a supported release.
+    """
+    found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
+    rejected = _cohort_sentences(cohort)
+    voids = _leak_sentences(duplicates_across)
+    doubts = [
+        *_search_sentences(searched_whole),
+        *voids,
+        *_patient_sentences(patient_level, train_images, train_patients, holdout_images, holdout_patients),
+        *_reference_sentences(
+            detectors_without_line, cohort.run_detectable, train_patients, holdout_patients
+        ),
+        *_power_sentences(power, required_power),
+        *_negative_sentences(negative, negative_promise),
+    ]
+    notes = _notes(suspects, expected_suspects, duplicates_in_train)
+    if found or (rejected and not voids):
+        return DO_NOT_RELEASE, [*found, *rejected, *doubts, *notes]
+    if doubts:
+        return INCONCLUSIVE, [*doubts, *rejected, *notes]
+    supported = zero_found_wording(synthetic, rate_upper, hidden, alpha)
+    return RELEASE_SUPPORTED, [supported, _cohort_clear(cohort), _power_clear(power, required_power), *notes]
+
+
+def zero_found_wording(synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float) -> str:
+    """The sentence about what may still be in there when nothing was flagged."""
+    found = f"0 of {synthetic:,} images were found to copy a patient's scan"
+    confidence = f"with {100 * (1 - alpha):g} % confidence"
+    bounds = []
+    if rate_upper is not None:
+        bounds.append(f"the model copies in at most {_share(rate_upper)} of its images")
+    if hidden is not None:
+        bounds.append(
+            f"at most {hidden:,} {'copy was' if hidden == 1 else 'copies were'} missed in this release"
+        )
+    if not bounds:
+        return f"{found}; the controls are too weak to bound what was missed."
+    return f"{found}; {confidence} {' and '.join(bounds)}, for copies of the kinds tested."
+
+
+def _flag_sentences(synthetic: int, train_patients: int, flagged: int, exposed: int) -> list[str]:
+    if not flagged:
+        return []
+    verb = "copies" if flagged == 1 else "copy"
+    return [
+        f"{flagged:,} of {synthetic:,} images {verb} a training patient's scan more closely than unseen people come; "
+        f"{_count(exposed, 'patient')} of {train_patients:,} would be exposed."
+    ]
+
+
+def _cohort_sentences(cohort: CohortEvidence) -> list[str]:
+    sentences = []
+    if cohort.excess_p <= cohort.excess_alpha:
+        sentences.append(
+            f"The set as a whole is too close to the training patients: {cohort.nearest_in_train:,} of "
+            f"{cohort.of:,} images lie nearest to a training image, where {cohort.expected:,.1f} would by chance "
+            f"(p = {_p(cohort.excess_p)}, allowed {_p(cohort.excess_alpha)})."
+        )
+    if cohort.run_p <= cohort.run_alpha:
+        sentences.append(
+            f"The {cohort.run_length:,} images that resemble real ones most all match training images, of "
+            f"{_count(cohort.run_patients, 'patient')} (p = {_p(cohort.run_p)}, allowed {_p(cohort.run_alpha)})."
+        )
+    return sentences
+
+
+def _search_sentences(searched_whole: bool) -> list[str]:
+    if searched_whole:
+        return []
+    return [
+        "Not every image was compared with every training image; run the audit on the whole of both cohorts."
+    ]
+
+
+def _leak_sentences(duplicates_across: int) -> list[str]:
+    if not duplicates_across:
+        return []
+    pairs = "pair of images is" if duplicates_across == 1 else "pairs of images are"
+    return [
+        f"{duplicates_across:,} {pairs} nearly the same in the training and in the held-out cohort, so the held-out "
+        "people are not unseen and cannot serve as the comparison; remove them with dedup, split again and repeat."
+    ]
+
+
+def _patient_sentences(
+    patient_level: bool, train_images: int, train_patients: int, holdout_images: int, holdout_patients: int
+) -> list[str]:
+    sentences = []
+    if not patient_level:
+        sentences.append(
+            "The cohorts carry no patient ids, so images of one patient may count as several people; give patient ids, "
+            "or state one_image_one_patient in the config if each patient has one image."
+        )
+    for name, images, patients in (
+        ("training", train_images, train_patients),
+        ("held-out", holdout_images, holdout_patients),
+    ):
+        if patients == 1 and images > 1:
+            sentences.append(
+                f"All {images:,} {name} images carry one patient id, so nothing can be said about people; check where "
+                "the ids were read from."
+            )
+    return sentences
+
+
+def _reference_sentences(
+    without_line: tuple[str, ...], run_detectable: int | None, train_patients: int, holdout_patients: int
+) -> list[str]:
+    people = f"{train_patients:,} training and {holdout_patients:,} held-out patients"
+    sentences = []
+    if without_line:
+        sentences.append(
+            f"With {people} there are too few different people to say how close chance comes "
+            f"({', '.join(without_line)}); add held-out patients."
+        )
+    if run_detectable is None:
+        sentences.append(
+            f"With {people} no run of training matches could have been evidence; add held-out patients."
+        )
+    return sentences
+
+
+def _power_sentences(power: Mapping[str, Rate], required_power: float) -> list[str]:
+    if not power:
+        return ["No kind of planted copy was required, so it is not known what this audit would have seen."]
+    weak = sorted(
+        (kind for kind in power if power[kind].low < required_power), key=lambda kind: power[kind].low
+    )
+    sentences = []
+    for kind in weak:
+        rate = power[kind]
+        sentences.append(
+            f"The audit found {rate.count:,} of {rate.of:,} planted {KIND_WORDS.get(kind, kind)}: power is at least "
+            f"{_percent(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} is required."
+        )
+    return sentences
+
+
+def _negative_sentences(negative: Rate, promise: float) -> list[str]:
+    if negative.low <= promise:
+        return []
+    return [
+        f"{negative.count:,} of {negative.of:,} unseen people were flagged like copies (at least {_share(negative.low)}), "
+        f"more than the {_share(promise)} promised; flags cannot be told from chance likeness here."
+    ]
+
+
+def _notes(suspects: int, expected_suspects: float, duplicates_in_train: int) -> list[str]:
+    notes = []
+    if suspects:
+        lie = "image lies" if suspects == 1 else "images lie"
+        notes.append(
+            f"{suspects:,} {lie} closer to a training image than any unseen person does, where "
+            f"{expected_suspects:,.2f} would by chance; they are listed for the reviewer."
+        )
+    if duplicates_in_train:
+        pairs = "pair" if duplicates_in_train == 1 else "pairs"
+        notes.append(
+            f"{duplicates_in_train:,} {pairs} of nearly the same images belong to different training patients; they make "
+            "unseen people look closer and copies harder to find. Run dedup to remove them."
+        )
+    return notes
+
+
+def _cohort_clear(cohort: CohortEvidence) -> str:
+    return (
+        f"The set is no closer to the training patients than to unseen ones: {cohort.nearest_in_train:,} of "
+        f"{cohort.of:,} images lie nearest to a training image, where {cohort.expected:,.1f} would by chance "
+        f"(p = {_p(cohort.excess_p)}); leading run of {cohort.run_length:,} (p = {_p(cohort.run_p)})."
+    )
+
+
+def _power_clear(power: Mapping[str, Rate], required_power: float) -> str:
+    weakest = min(power, key=lambda kind: power[kind].low)
+    rate = power[weakest]
+    return (
+        f"Planted copies of {_count(len(power), 'kind')} were looked for; the hardest were "
+        f"{KIND_WORDS.get(weakest, weakest)}, of which {rate.count:,} of {rate.of:,} were found: power is at least "
+        f"{_percent(rate.low)}, and {_percent(required_power)} is required."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _share(share: float) -> str:
+    """A small share in words a board can picture: percent, or images in 10,000."""
+    return f"{100 * share:.2g} %"
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}"

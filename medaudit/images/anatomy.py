@@ -30,8 +30,8 @@ _BODY: dict[str, tuple[float, float]] = {
     "dome_x": (0.40, 0.040),
     "mediastinum": (0.135, 0.018),  # half width above the heart
     "mediastinum_lean": (0.015, 0.015),
-    "heart_x": (0.155, 0.035),
-    "heart_y": (0.42, 0.045),
+    "heart_x": (0.180, 0.035),
+    "heart_above": (0.215, 0.035),  # of the right dome's top
     "heart_long": (0.44, 0.045),
     "heart_short": (0.31, 0.035),
     "heart_turn": (0.62, 0.14),  # radians, apex down to the patient's left
@@ -44,6 +44,7 @@ _BODY: dict[str, tuple[float, float]] = {
     "hilum_y": (-0.03, 0.045),
     "hilum_x": (0.20, 0.022),
     "hilum_size": (0.085, 0.018),
+    "hilum": (0.21, 0.04),
     "spine_bow": (0.0, 0.022),  # scoliosis
     "spine_bow_phase": (0.0, 0.8),
     "spine_width": (0.092, 0.008),
@@ -51,7 +52,7 @@ _BODY: dict[str, tuple[float, float]] = {
     "vertebra_growth": (0.10, 0.02),
     "vertebra_phase": (0.0, 1.8),
     "trachea_x": (-0.008, 0.014),
-    "trachea_width": (0.044, 0.005),
+    "trachea_width": (0.050, 0.005),
     "carina": (-0.27, 0.04),
     "rib_first": (-0.93, 0.030),
     "rib_spacing": (0.152, 0.009),
@@ -62,10 +63,10 @@ _BODY: dict[str, tuple[float, float]] = {
     "rib_density": (0.20, 0.028),
     "rib_front_share": (0.62, 0.12),  # density of the front arc relative to the back one
     "clavicle_y": (-0.62, 0.045),
-    "clavicle_rise": (0.16, 0.060),
+    "clavicle_rise": (0.11, 0.05),
     "clavicle_bend": (0.035, 0.016),
     "clavicle_width": (0.036, 0.0035),
-    "scapula_x": (0.80, 0.045),
+    "scapula_x": (0.74, 0.04),
     "scapula_y": (-0.30, 0.07),
     "scapula_turn": (0.22, 0.10),
     "shoulder_y": (-0.93, 0.045),
@@ -80,23 +81,23 @@ _BODY: dict[str, tuple[float, float]] = {
     "breast_x": (0.47, 0.035),
     "gas_x": (0.42, 0.06),
     "gas_size": (0.105, 0.035),
-    "texture": (0.050, 0.010),
-    "vessels": (0.17, 0.03),
+    "texture": (0.043, 0.008),
+    "vessels": (0.20, 0.03),
 }
 
 _EXPOSURE: dict[str, tuple[float, float]] = {
-    "turn": (0.0, 0.018),  # radians
-    "shift_x": (0.0, 0.028),
-    "shift_y": (0.0, 0.032),
-    "zoom": (0.0, 0.020),
-    "breath": (0.0, 0.030),  # how much lower the diaphragm stands
-    "rotation": (0.0, 0.012),  # the front of the chest moves against the back when the patient is turned
+    "turn": (0.0, 0.014),  # radians
+    "shift_x": (0.0, 0.014),
+    "shift_y": (0.0, 0.016),
+    "zoom": (0.0, 0.011),
+    "breath": (0.0, 0.018),  # how much lower the diaphragm stands
+    "rotation": (0.0, 0.009),  # the front of the chest moves against the back when the patient is turned
     "gas": (0.0, 0.30),
-    "gamma": (0.0, 0.10),
-    "level": (0.0, 0.025),
-    "contrast": (0.0, 0.06),
+    "gamma": (0.0, 0.07),
+    "level": (0.0, 0.018),
+    "contrast": (0.0, 0.045),
     "scatter": (0.16, 0.035),
-    "noise": (-4.35, 0.22),  # logarithm of the deviation at the film's mean density
+    "noise": (-4.55, 0.20),  # logarithm of the deviation at the film's mean density
     "marker_x": (0.0, 0.025),
     "marker_y": (0.0, 0.05),
     "marker_turn": (0.0, 0.06),

@@ -38,8 +38,9 @@ def phantom(patient_seed: int, exposure: int, shape: tuple[int, int]) -> np.ndar
     patient = draw_patient(patient_seed)
     film = draw_exposure(patient_seed, exposure)
     scene = _Scene.of(patient, film, shape)
-    attenuation = _soft_tissue(scene)
-    attenuation += _ribs(scene) + _spine(scene) + _shoulder_girdle(scene)
+    trunk = _trunk(scene)
+    attenuation = _soft_tissue(scene, trunk)
+    attenuation += trunk * (_ribs(scene) + _spine(scene) + _shoulder_girdle(scene))
     return _expose(scene, attenuation)
 
 
@@ -97,21 +98,32 @@ def _cage(p: dict[str, float], y: np.ndarray) -> np.ndarray:
 def _diaphragm(s: _Scene) -> np.ndarray:
     """Height y of the diaphragm above each pixel's place: two domes, the patient's right one higher."""
     p = s.p
-    top = p["dome_right"] + np.where(s.left, p["dome_lead"], 0.0) + s.film.value["breath"]
+    top = p["dome_right"] + p["dome_lead"] * (0.5 + 0.5 * np.tanh(s.x / 0.12)) + s.film.value["breath"]
     away = (s.side - p["dome_x"]) / 0.44
     return top + p["dome_height"] * np.where(away > 0, away**2, 0.40 * away**2)
 
 
-def _soft_tissue(s: _Scene) -> np.ndarray:
-    """Trunk, lungs with vessels, heart and great vessels, airways, abdomen: attenuation (Y, X)."""
-    p, e = s.p, s.film.value
-    x, y, side = s.x, s.y, s.side
-    beyond = np.clip(side - p["neck"], 0.0, None)
+def _flank(s: _Scene) -> np.ndarray:
+    """Half width of the trunk at each pixel's height; above the armpits the arms continue it."""
+    return s.p["side"] - s.p["side_taper"] * s.y + 0.9 * np.clip(-0.18 - s.y, 0.0, None) ** 1.4
+
+
+def _trunk(s: _Scene) -> np.ndarray:
+    """1 inside the skin, 0 in the air around: neck, sloping shoulders, flanks, (Y, X)."""
+    p = s.p
+    beyond = np.clip(s.side - p["neck"], 0.0, None)
     shoulder = p["shoulder_y"] + p["shoulder_slope"] * beyond - 0.20 * np.exp(-beyond / 0.10)
-    neck = s.edge(p["neck"] - side, 0.04)
-    flank = p["side"] - p["side_taper"] * y + 0.9 * np.clip(-0.18 - y, 0.0, None) ** 1.4
-    trunk = np.maximum(s.edge(y - shoulder, 0.04), neck) * s.edge(flank - side, 0.05)
-    thickness = trunk * p["tissue"] * (0.30 + 0.55 * np.sqrt(np.clip(1.0 - (side / 1.25) ** 2, 0.0, 1.0)))
+    neck = s.edge(p["neck"] - s.side, 0.04)
+    return np.maximum(s.edge(s.y - shoulder, 0.04), neck) * s.edge(_flank(s) - s.side, 0.05)
+
+
+def _soft_tissue(s: _Scene, trunk: np.ndarray) -> np.ndarray:
+    """Chest wall, lungs with vessels, heart and great vessels, airways, abdomen: attenuation (Y, X)."""
+    p, e = s.p, s.film.value
+    x, y, side, flank = s.x, s.y, s.side, _flank(s)
+    thickness = (
+        trunk * p["tissue"] * (0.22 + 0.63 * np.sqrt(np.clip(1.0 - (side / (flank + 0.10)) ** 2, 0.0, 1.0)))
+    )
 
     lateral = _cage(p, y) - 0.035 + np.where(s.left, p["asymmetry"], -p["asymmetry"])
     medial = p["mediastinum"] + np.where(s.left, 1, -1) * p["mediastinum_lean"]
@@ -123,14 +135,12 @@ def _soft_tissue(s: _Scene) -> np.ndarray:
     air = lung * (s.edge(below, 0.018) + 0.10 * s.edge(below + 0.16, 0.16)) * (0.66 + 0.34 * deep)
     air = np.minimum(air, 1.0)
 
-    total = thickness * (1.0 - 0.72 * air)
-    total += air * _lung_markings(s)
-    heart = s.ellipse(p["heart_x"], p["heart_y"], p["heart_long"], p["heart_short"], p["heart_turn"], 0.035)
-    atrium = s.ellipse(
-        p["atrium_x"], p["heart_y"] - 0.03, p["atrium_size"] * 1.35, p["atrium_size"], 1.45, 0.03
-    )
+    heart_y = p["dome_right"] - p["heart_above"] + 0.5 * e["breath"]
+    heart = s.ellipse(p["heart_x"], heart_y, p["heart_long"], p["heart_short"], p["heart_turn"], 0.035)
+    atrium = s.ellipse(p["atrium_x"], heart_y - 0.03, p["atrium_size"] * 1.35, p["atrium_size"], 1.45, 0.03)
     trunk_artery = s.ellipse(p["aorta_x"] + 0.03, p["aorta_y"] + 0.25, 0.17, 0.10, 1.2, 0.03)
     heart = np.maximum(np.maximum(heart, atrium), 0.75 * trunk_artery)
+    total = thickness * (1.0 - 0.72 * air) + _lung_markings(s, air * (1.0 - 0.6 * heart))
     aorta = s.ellipse(p["aorta_x"], p["aorta_y"], p["aorta_size"], p["aorta_size"] * 0.92, 1.4, 0.022)
     thin = np.clip((-0.35 - y) / 0.35, 0.0, 1.0)  # towards the neck
     strip = s.edge(p["mediastinum"] * (1.0 - 0.25 * thin) - np.abs(x - p["mediastinum_lean"]), 0.045) * trunk
@@ -158,7 +168,7 @@ def _airways(s: _Scene) -> np.ndarray:
         off = np.abs(s.y - p["carina"] - slope * run) / np.hypot(1.0, slope)
         branch = s.edge(0.030 - off, 0.016) * s.edge(run, 0.02) * s.edge(0.16 - run, 0.05)
         tube = np.maximum(tube, 0.7 * branch)
-    return -0.17 * tube
+    return -0.23 * tube
 
 
 def _breasts(s: _Scene, below: np.ndarray) -> np.ndarray:
@@ -170,43 +180,51 @@ def _breasts(s: _Scene, below: np.ndarray) -> np.ndarray:
     return max(p["breast"], 0.0) * disc * np.clip(0.5 + 0.8 * v, 0.0, 1.0)
 
 
-def _lung_markings(s: _Scene) -> np.ndarray:
-    """Vessels that leave the hila and thin out, hilar shadows and a fine texture, (Y, X)."""
+def _lung_markings(s: _Scene, air: np.ndarray) -> np.ndarray:
+    """Vessels that leave the hila and thin out, hilar shadows and a fine texture, times `air`, (Y, X)."""
     p = s.p
-    # Plane waves under an affine pose are products of a row and a column factor: one matrix product.
-    kx, ky, phase, amplitude = s.patient.waves.T
-    x0, y0 = s.x[0, 0], s.y[0, 0]
-    dx_row, dy_row = s.x[1, 0] - x0, s.y[1, 0] - y0
-    dx_col, dy_col = s.x[0, 1] - x0, s.y[0, 1] - y0
-    rows = np.exp(1j * np.arange(s.x.shape[0])[:, None] * (kx * dx_row + ky * dy_row))  # (Y, WAVES)
-    columns = np.exp(1j * np.arange(s.x.shape[1])[:, None] * (kx * dx_col + ky * dy_col))  # (X, WAVES)
-    start = amplitude * np.exp(1j * (kx * x0 + ky * y0 + phase))
-    texture = ((rows * start) @ columns.T).real
-
-    total = p["texture"] * texture
+    total = p["texture"] * _texture(s) * air
     for left in (False, True):
+        half = (air > 0.01) & (s.left if left else ~s.left)
         way = 1.0 if left else -1.0
-        half = s.left if left else ~s.left
         across = way * s.x[half] - p["hilum_x"] + 0.05
         down = s.y[half] - p["hilum_y"] + (0.03 if left else 0.0)  # the left hilum stands higher
         distance = np.hypot(across, down) + 1e-6
         angle = np.arctan2(down, across)
+        root = np.sqrt(distance)
         wander = s.patient.vessels[int(left), 0, 2]
-        bent = angle + 0.10 * np.sin(9.0 * distance + wander) + 0.06 * np.sin(19.0 * distance - wander)
+        angle += 0.10 * np.sin(9.0 * distance + wander) + 0.05 * np.sin(23.0 * distance - wander)
         field = np.zeros_like(angle)
         slope = np.zeros_like(angle)
-        for turns, change, start_phase in s.patient.vessels[int(left)]:
-            argument = turns * bent + change * np.sqrt(distance) + start_phase
+        for turns, change, phase in s.patient.vessels[int(left)]:
+            argument = turns * angle + change * root + phase
             field += np.cos(argument)
             slope -= turns * np.sin(argument)
         # the zero lines of the field are the vessels; field / |slope| * distance is the way to the nearest
         away = np.abs(field) * distance / np.sqrt(slope**2 + 4.0)
         width = np.maximum(0.030 * np.exp(-distance / 0.40), 0.55 * s.pitch)
-        strength = np.exp(-distance / 0.55) * np.clip(distance / 0.12, 0.0, 1.0)
-        total[half] += p["vessels"] * strength * np.exp(-np.square(away / width))
-        knot = np.exp(-np.square(across / p["hilum_size"]) - np.square(down / (1.9 * p["hilum_size"])))
-        total[half] += 0.17 * knot
+        strength = np.exp(-distance / 0.60) * np.clip(distance / 0.20, 0.25, 1.0)
+        shadow = p["vessels"] * strength * np.exp(-np.square(away / width))
+        shadow += p["hilum"] * np.exp(
+            -np.square(across / p["hilum_size"]) - np.square(down / (1.9 * p["hilum_size"]))
+        )
+        total[half] += shadow * air[half]
     return total
+
+
+def _texture(s: _Scene) -> np.ndarray:
+    """The patient's fine lung pattern, mean 0 and deviation about 1, (Y, X): a sum of plane waves.
+
+    Under an affine pose a plane wave is a row factor times a column factor: one matrix product for all.
+    """
+    kx, ky, phase, amplitude = s.patient.waves.T  # (WAVES,)
+    x0, y0 = s.x[0, 0], s.y[0, 0]
+    down = kx * (s.x[1, 0] - x0) + ky * (s.y[1, 0] - y0)  # phase a row
+    right = kx * (s.x[0, 1] - x0) + ky * (s.y[0, 1] - y0)  # phase a column
+    rows = np.exp(1j * np.arange(s.x.shape[0])[:, None] * down)  # (Y, WAVES)
+    columns = np.exp(1j * np.arange(s.x.shape[1])[:, None] * right)  # (X, WAVES)
+    start = amplitude * np.exp(1j * (kx * x0 + ky * y0 + phase))
+    return ((rows * start) @ columns.T).real
 
 
 def _ribs(s: _Scene) -> np.ndarray:
@@ -224,7 +242,7 @@ def _ribs(s: _Scene) -> np.ndarray:
             drop = (p["rib_drop"] + p["rib_drop_growth"] * rib + s.patient.rib_drop[at]) * min(
                 1, 0.5 + 0.17 * rib
             )
-            front = (p["rib_front"] + s.patient.rib_front[at]) * min(1.0, 0.55 + 0.12 * rib) + way * turned
+            front = (p["rib_front"] + s.patient.rib_front[at]) * min(1.0, 0.50 + 0.13 * rib) + way * turned
             turn = p["rib_first"] + p["rib_spacing"] * rib + s.patient.rib_y[at] + drop  # y at the side
             reach = float(_cage(p, np.float64(turn))) + way * p["asymmetry"] - 0.6 * p["rib_width"]
             across = side / reach
@@ -267,7 +285,7 @@ def _spine(s: _Scene) -> np.ndarray:
     within = count - np.floor(count) - 0.5  # -0.5 to 0.5 inside one vertebra
     disc = np.clip((np.abs(within) - 0.36) / 0.08, 0.0, 1.0)
     column = s.edge(width * (1.0 - 0.09 * (1.0 - disc)) - np.abs(off), 0.016)
-    bodies = column * (0.225 - 0.085 * disc)
+    bodies = column * (0.155 - 0.075 * disc) + 0.10 * np.exp(-np.square(off / (1.7 * width)))
     pedicles = np.exp(-np.square((np.abs(off) - 0.62 * width) / 0.020) - np.square((within + 0.12) / 0.16))
     process = np.exp(-np.square(off / 0.016) - np.square((within - 0.2) / 0.2))
     return bodies + 0.085 * pedicles + 0.07 * process
@@ -288,11 +306,12 @@ def _shoulder_girdle(s: _Scene) -> np.ndarray:
         width = p["clavicle_width"] * (1.0 + 0.45 * np.exp(-run / 0.12))
         bone = _tube(y - middle, width, s.pitch)
         total[half] += 0.24 * bone * s.edge(side - inner, 0.02) * s.edge(1.02 - side, 0.05)
-        # the scapula: a flat blade with a dense margin towards the chest
-        u = side - p["scapula_x"] + p["scapula_turn"] * (y - p["scapula_y"])
-        v = y - p["scapula_y"]
-        length = s.edge(0.33 - np.abs(v), 0.08)
-        total[half] += length * (0.055 * s.edge(u, 0.02) + 0.085 * np.exp(-np.square((u - 0.012) / 0.016)))
+        # the scapula: a flat triangle, point down, with a dense margin towards the chest
+        v = (y - p["scapula_y"]) / 0.36  # -1 at its top, 1 at its point
+        u = side - p["scapula_x"] + p["scapula_turn"] * 0.36 * v
+        length = s.edge((1.0 - np.abs(v)) * 0.36, 0.06)
+        blade = s.edge(u, 0.02) * s.edge(0.20 * (1.0 - v) - u, 0.03)
+        total[half] += length * (0.06 * blade + 0.07 * np.exp(-np.square((u - 0.012) / 0.018)))
         # the head of the upper arm
         away = np.hypot(side - 1.07, y - p["clavicle_y"] - 0.12)
         total[half] += 0.23 * s.edge(0.145 - away, 0.02)

@@ -97,7 +97,7 @@ _EXPOSURE: dict[str, tuple[float, float]] = {
     "level": (0.0, 0.018),
     "contrast": (0.0, 0.045),
     "scatter": (0.16, 0.035),
-    "noise": (-4.55, 0.20),  # logarithm of the deviation at the film's mean density
+    "noise": (-4.85, 0.20),  # logarithm of the deviation at the film's mean density
     "marker_x": (0.0, 0.025),
     "marker_y": (0.0, 0.05),
     "marker_turn": (0.0, 0.06),
@@ -170,9 +170,9 @@ def draw_exposure(patient_seed: int, exposure: int) -> Exposure:
 
 
 def exposures_of(patient_seed: int) -> int:
-    """How many films the patient has: one for four of five patients, else two or three."""
+    """How many films the patient has: one for about four of five patients, else two or three."""
     chance = seeds.generator(patient_seed, "phantom", "films").random()
-    return 1 if chance < 0.80 else 2 if chance < 0.93 else 3
+    return 1 if chance < 0.77 else 2 if chance < 0.92 else 3
 
 
 def normals(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

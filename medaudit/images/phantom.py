@@ -285,7 +285,7 @@ def _spine(s: _Scene) -> np.ndarray:
     within = count - np.floor(count) - 0.5  # -0.5 to 0.5 inside one vertebra
     disc = np.clip((np.abs(within) - 0.36) / 0.08, 0.0, 1.0)
     column = s.edge(width * (1.0 - 0.09 * (1.0 - disc)) - np.abs(off), 0.016)
-    bodies = column * (0.155 - 0.075 * disc) + 0.10 * np.exp(-np.square(off / (1.7 * width)))
+    bodies = column * (0.105 - 0.065 * disc) + 0.15 * np.exp(-np.square(off / (1.9 * width)))
     pedicles = np.exp(-np.square((np.abs(off) - 0.62 * width) / 0.020) - np.square((within + 0.12) / 0.16))
     process = np.exp(-np.square(off / 0.016) - np.square((within - 0.2) / 0.2))
     return bodies + 0.085 * pedicles + 0.07 * process

@@ -1,10 +1,10 @@
 """Configuration files: YAML, checked against a model; an unknown key is an error."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medaudit.errors import ConfigProblem, SourceMissing
 
@@ -18,8 +18,8 @@ class Settings(BaseModel):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 # The kinds of planted copies that run in every audit; `images/transforms` makes them.
-PLANTED_KINDS = ("identity", "noise", "blur", "contrast", "jpeg", "flip", "shift")
 PlantedKind = Literal["identity", "noise", "blur", "contrast", "jpeg", "flip", "shift"]
+PLANTED_KINDS: tuple[PlantedKind, ...] = get_args(PlantedKind)
 
 
 class AuditSettings(Settings):
@@ -34,6 +34,72 @@ class AuditSettings(Settings):
     permutations: int = Field(10_000, ge=1000)  # draws of the cohort test
     bootstrap: int = Field(1000, ge=200)  # replicates of the tail fit
     one_image_one_patient: bool = False  # the user states that no patient has two images
+
+
+class NetworkSettings(Settings):
+    """The UNet: `channels` has one entry a resolution level, each half the size of the one before."""
+
+    unshuffle: Literal["auto", 1, 2, 4, 8] = "auto"  # fold n x n pixels into channels before the first layer
+    channels: tuple[int, ...] = Field((64, 128), min_length=1, max_length=8)
+    layers_per_block: int = Field(1, ge=1, le=8)
+    attention: tuple[bool, ...] | None = None  # self-attention a level; none where absent
+    mid_attention: bool = False  # self-attention at the lowest resolution
+    norm_groups: int = Field(8, ge=1)  # groups of group norm; divides every entry of channels
+    time_scale_shift: bool = False  # the noise level scales features as well as shifting them
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "NetworkSettings":
+        if any(width < 1 or width % self.norm_groups for width in self.channels):
+            raise ValueError("every entry of channels must be a multiple of norm_groups")
+        if self.attention is not None and len(self.attention) != len(self.channels):
+            raise ValueError("attention needs one entry for each entry of channels")
+        return self
+
+
+class NoiseSettings(Settings):
+    """Noise during training: ln sigma is normal(p_mean, p_std), Karras et al. 2022, table 1; pixels in [-1, 1]."""
+
+    p_mean: float = -1.2
+    p_std: float = Field(1.2, gt=0)
+    sigma_data: float = Field(0.5, gt=0)  # standard deviation of the pixels
+
+
+class SamplingSettings(Settings):
+    """The deterministic Heun sampler, Karras et al. 2022, algorithm 1 and eq. 5."""
+
+    steps: int = Field(18, ge=2)
+    sigma_min: float = Field(0.002, gt=0)
+    sigma_max: float = Field(80.0, gt=0)
+    rho: float = Field(7.0, gt=0)
+    batch: int = Field(32, ge=1)  # images evaluated together; part of the model, for byte-equal images
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SamplingSettings":
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError("sigma_min must be below sigma_max")
+        return self
+
+
+class TrainSettings(Settings):
+    """How a diffusion model is trained; every value goes into the model's manifest."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(32, ge=1)  # images a step, over all processes together
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = Field(100, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)  # largest norm of the gradient
+    ema_halflife_steps: float = Field(100.0, gt=0)  # half-life of the averaged weights, ramped up from 0
+    conditional: bool = False  # condition on the labels of the rows
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has units for it
+    compile: bool = False  # torch.compile, cuda only: over a minute before the first step
+    checkpoint_minutes: float = Field(2.0, ge=0)  # 0: after every step
+    max_minutes: float | None = Field(None, gt=0)  # stop by the clock; the bytes are then not reproducible
+    network: NetworkSettings = NetworkSettings()
+    noise: NoiseSettings = NoiseSettings()
+    sampling: SamplingSettings = SamplingSettings()
 
 
 def load_settings(path: Path, model: type[AnySettings]) -> AnySettings:

@@ -73,6 +73,10 @@ class ModelUnreadable(MedauditError):
     """A model folder lacks what is needed to run it."""
 
 
+class TrainingDiverged(MedauditError):
+    """The training loss stopped being a number."""
+
+
 class NotReleasable(MedauditError):
     """The audit does not allow what was asked to be released."""
 

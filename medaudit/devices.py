@@ -1,0 +1,40 @@
+"""Which processor computes: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, by one rule for every command."""
+
+import re
+from typing import TYPE_CHECKING
+
+from medaudit.errors import DeviceUnavailable
+
+if TYPE_CHECKING:
+    import torch
+
+KINDS = "auto, cpu, cuda, cuda:0, mps"
+
+
+def pick_device(name: str = "auto") -> "torch.device":
+    """The torch device for a name; `auto` takes cuda, then mps, then cpu.
+
+    Raises DeviceUnavailable for a name that is not one of these or a device that is not on this machine.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceUnavailable("no mps device on this machine; use --device cpu or auto")
+        return torch.device("mps")
+    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
+    if match is None:
+        raise DeviceUnavailable(f"device {name!r} is not known; use one of {KINDS}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise DeviceUnavailable("no cuda device that torch can use on this machine; use --device cpu or auto")
+    index = int(match.group(1) or 0)
+    if index >= count:
+        raise DeviceUnavailable(f"{name} is not on this machine; the last cuda device is cuda:{count - 1}")
+    return torch.device(name)

@@ -1,0 +1,78 @@
+"""The state of a training run in one safetensors file, so that a killed run goes on to the same bytes.
+
+One file and one rename: weights, averages, optimiser and step can never be of two moments.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass
+class TrainState:
+    """What a training run carries from step to step; `step` counts the steps that are done."""
+
+    network: nn.Module
+    average: dict[str, Tensor]  # EMA of the weights
+    optimiser: torch.optim.AdamW
+    step: int = 0
+    seconds: float = 0.0  # clock time spent, over all calls
+    block_sum: float = 0.0  # loss summed since the last entry of `losses`
+    losses: list[tuple[int, float]] = field(default_factory=list)  # (step, mean loss since the entry before)
+
+
+def save_checkpoint(path: Path, state: TrainState) -> None:
+    """Write the state beside `path` and rename it into place."""
+    tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in state.average.items()}
+    moments = state.optimiser.state_dict()["state"]
+    tensors |= {f"optimiser/{i}/{key}": moments[i][key] for i in moments for key in _MOMENTS}
+    record = {
+        "step": state.step,
+        "seconds": state.seconds,
+        "block_sum": state.block_sum,
+        "losses": state.losses,
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    body = {name: value.detach().contiguous() for name, value in tensors.items()}
+    save_file(body, temporary, metadata={"state": json.dumps(record)})
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, state: TrainState, device: torch.device) -> bool:
+    """Put a saved state into `state`; False when there is none, or none that can be read (a fresh start is right)."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as stored:
+            record = json.loads(stored.metadata()["state"])
+            # Cloned out of the file's buffer: the same alignment in memory as in an undisturbed run.
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError):
+        return False
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+    for name, value in tensors.items():
+        part, rest = name.split("/", 1)
+        parts[part][rest] = value
+    state.network.load_state_dict(parts["network"])
+    for name, value in state.average.items():
+        value.copy_(parts["average"][name])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["optimiser"].items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = value.to("cpu" if key == "step" else device)
+    groups = state.optimiser.state_dict()["param_groups"]
+    state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    state.step, state.seconds, state.block_sum = record["step"], record["seconds"], record["block_sum"]
+    state.losses = [(int(step), float(loss)) for step, loss in record["losses"]]
+    return True

@@ -120,7 +120,8 @@ class Patient:
 
 @dataclass(frozen=True)
 class Exposure:
-    """Pose, tone and noise of one film; `marker` is the letter laid on the cassette."""
+    """Pose, tone and noise of one film; `marker` is the letter laid on the cassette, `rng` the quanta's stream,
+    good for one drawing."""
 
     value: dict[str, float]
     marker: str

@@ -87,7 +87,7 @@ class _Scene:
         return self.edge((1.0 - np.sqrt(along**2 + across**2)) * min(long, short), softness)
 
 
-def _cage(p: dict[str, float], y: np.ndarray) -> np.ndarray:
+def _cage(p: dict[str, float], y: np.ndarray | float) -> np.ndarray:
     """Half width of the rib cage at height y: a superellipse above its widest place, nearly straight below."""
     high = np.clip((p["cage_widest"] - y) / (p["cage_widest"] - p["apex"] + 0.03), 0.0, 1.0)
     round_top = np.sqrt(np.maximum(1.0 - high ** p["cage_power"], 0.0))
@@ -117,45 +117,50 @@ def _trunk(s: _Scene) -> np.ndarray:
     return np.maximum(s.edge(s.y - shoulder, 0.04), neck) * s.edge(_flank(s) - s.side, 0.05)
 
 
+def _air(s: _Scene, below: np.ndarray) -> np.ndarray:
+    """Share of the ray that runs through lung, (Y, X) in [0, 1]; `below` is the height over the diaphragm."""
+    p, side = s.p, s.side
+    way = np.where(s.left, 1, -1)
+    lateral = _cage(p, s.y) - 0.035 + way * p["asymmetry"]
+    medial = p["mediastinum"] + way * p["mediastinum_lean"]
+    medial = medial + (p["apex_x"] - medial) * np.exp(-np.clip(s.y - p["apex"], 0.0, None) / 0.13)
+    lung = s.edge(lateral - side, 0.022) * s.edge(side - medial, 0.025) * s.edge(s.y - p["apex"], 0.05)
+    deep = np.clip(1.0 - ((side - 0.42) / 0.52) ** 2, 0.0, 1.0)
+    recess = 0.10 * s.edge(below + 0.16, 0.16)  # the lung reaches down behind the dome
+    return np.minimum(lung * (s.edge(below, 0.018) + recess) * (0.66 + 0.34 * deep), 1.0)
+
+
+def _heart(s: _Scene) -> np.ndarray:
+    """Ventricles, right atrium and pulmonary trunk as one shadow, (Y, X) in [0, 1]."""
+    p = s.p
+    y = p["dome_right"] - p["heart_above"] + 0.5 * s.film.value["breath"]
+    ventricles = s.ellipse(p["heart_x"], y, p["heart_long"], p["heart_short"], p["heart_turn"], 0.035)
+    atrium = s.ellipse(p["atrium_x"], y - 0.03, p["atrium_size"] * 1.35, p["atrium_size"], 1.45, 0.03)
+    artery = s.ellipse(p["aorta_x"] + 0.03, p["aorta_y"] + 0.25, 0.17, 0.10, 1.2, 0.03)
+    return np.maximum(np.maximum(ventricles, atrium), 0.75 * artery)
+
+
 def _soft_tissue(s: _Scene, trunk: np.ndarray) -> np.ndarray:
     """Chest wall, lungs with vessels, heart and great vessels, airways, abdomen: attenuation (Y, X)."""
     p, e = s.p, s.film.value
-    x, y, side, flank = s.x, s.y, s.side, _flank(s)
-    thickness = (
-        trunk * p["tissue"] * (0.22 + 0.63 * np.sqrt(np.clip(1.0 - (side / (flank + 0.10)) ** 2, 0.0, 1.0)))
-    )
+    flank = _flank(s)
+    below = _diaphragm(s) - s.y
+    air, heart = _air(s, below), _heart(s)
+    depth = np.sqrt(np.clip(1.0 - (s.side / (flank + 0.10)) ** 2, 0.0, 1.0))  # the chest is round
+    total = trunk * p["tissue"] * (0.22 + 0.63 * depth) * (1.0 - 0.72 * air)
+    total += _lung_markings(s, air * (1.0 - 0.6 * heart))
 
-    lateral = _cage(p, y) - 0.035 + np.where(s.left, p["asymmetry"], -p["asymmetry"])
-    medial = p["mediastinum"] + np.where(s.left, 1, -1) * p["mediastinum_lean"]
-    medial = medial + (p["apex_x"] - medial) * np.exp(-np.clip(y - p["apex"], 0.0, None) / 0.13)
-    below = _diaphragm(s) - y
-    top = s.edge(y - p["apex"], 0.05)
-    lung = s.edge(lateral - side, 0.022) * s.edge(side - medial, 0.025) * top
-    deep = np.clip(1.0 - ((side - 0.42) / 0.52) ** 2, 0.0, 1.0)  # how much air lies along the ray
-    air = lung * (s.edge(below, 0.018) + 0.10 * s.edge(below + 0.16, 0.16)) * (0.66 + 0.34 * deep)
-    air = np.minimum(air, 1.0)
-
-    heart_y = p["dome_right"] - p["heart_above"] + 0.5 * e["breath"]
-    heart = s.ellipse(p["heart_x"], heart_y, p["heart_long"], p["heart_short"], p["heart_turn"], 0.035)
-    atrium = s.ellipse(p["atrium_x"], heart_y - 0.03, p["atrium_size"] * 1.35, p["atrium_size"], 1.45, 0.03)
-    trunk_artery = s.ellipse(p["aorta_x"] + 0.03, p["aorta_y"] + 0.25, 0.17, 0.10, 1.2, 0.03)
-    heart = np.maximum(np.maximum(heart, atrium), 0.75 * trunk_artery)
-    total = thickness * (1.0 - 0.72 * air) + _lung_markings(s, air * (1.0 - 0.6 * heart))
     aorta = s.ellipse(p["aorta_x"], p["aorta_y"], p["aorta_size"], p["aorta_size"] * 0.92, 1.4, 0.022)
-    thin = np.clip((-0.35 - y) / 0.35, 0.0, 1.0)  # towards the neck
-    strip = s.edge(p["mediastinum"] * (1.0 - 0.25 * thin) - np.abs(x - p["mediastinum_lean"]), 0.045) * trunk
+    thin = np.clip((-0.35 - s.y) / 0.35, 0.0, 1.0)  # towards the neck
+    half_width = p["mediastinum"] * (1.0 - 0.25 * thin)
+    strip = s.edge(half_width - np.abs(s.x - p["mediastinum_lean"]), 0.045) * trunk
     middle = np.maximum(np.maximum(p["heart_density"] * heart, 0.36 * aorta), (0.34 - 0.16 * thin) * strip)
     total += middle * (0.45 + 0.55 * s.edge(below, 0.05))
-    total += p["abdomen"] * trunk * s.edge(-below, 0.020) * s.edge(flank - 0.06 - side, 0.08)
-    total += _airways(s) + _breasts(s, below)
-    gas = s.ellipse(
-        p["gas_x"],
-        p["dome_right"] + p["dome_lead"] + e["breath"] + 0.15,
-        1.5 * p["gas_size"],
-        p["gas_size"],
-        0.15,
-        0.03,
-    )
+    total += p["abdomen"] * trunk * s.edge(-below, 0.020) * s.edge(flank - 0.06 - s.side, 0.08)
+    total += _airways(s) + _breasts(s)
+
+    stomach = p["dome_right"] + p["dome_lead"] + e["breath"] + 0.15
+    gas = s.ellipse(p["gas_x"], stomach, 1.5 * p["gas_size"], p["gas_size"], 0.15, 0.03)
     return total - 0.34 * gas * np.exp(e["gas"]) * s.edge(-below - 0.025, 0.02)
 
 
@@ -171,7 +176,7 @@ def _airways(s: _Scene) -> np.ndarray:
     return -0.23 * tube
 
 
-def _breasts(s: _Scene, below: np.ndarray) -> np.ndarray:
+def _breasts(s: _Scene) -> np.ndarray:
     """A soft shadow over the lower lungs with a fading lower edge, (Y, X); some patients have next to none."""
     p = s.p
     u = (s.side - p["breast_x"]) / 0.34
@@ -205,9 +210,8 @@ def _lung_markings(s: _Scene, air: np.ndarray) -> np.ndarray:
         width = np.maximum(0.030 * np.exp(-distance / 0.40), 0.55 * s.pitch)
         strength = np.exp(-distance / 0.60) * np.clip(distance / 0.20, 0.25, 1.0)
         shadow = p["vessels"] * strength * np.exp(-np.square(away / width))
-        shadow += p["hilum"] * np.exp(
-            -np.square(across / p["hilum_size"]) - np.square(down / (1.9 * p["hilum_size"]))
-        )
+        hilum = np.square(across / p["hilum_size"]) + np.square(down / (1.9 * p["hilum_size"]))
+        shadow += p["hilum"] * np.exp(-hilum)
         total[half] += shadow * air[half]
     return total
 
@@ -239,29 +243,24 @@ def _ribs(s: _Scene) -> np.ndarray:
         shade = np.zeros_like(side)
         for rib in range(RIBS):
             at = (int(left), rib)
-            drop = (p["rib_drop"] + p["rib_drop_growth"] * rib + s.patient.rib_drop[at]) * min(
-                1, 0.5 + 0.17 * rib
-            )
+            drop = p["rib_drop"] + p["rib_drop_growth"] * rib + s.patient.rib_drop[at]
+            drop *= min(1.0, 0.5 + 0.17 * rib)
             front = (p["rib_front"] + s.patient.rib_front[at]) * min(1.0, 0.50 + 0.13 * rib) + way * turned
             turn = p["rib_first"] + p["rib_spacing"] * rib + s.patient.rib_y[at] + drop  # y at the side
-            reach = float(_cage(p, np.float64(turn))) + way * p["asymmetry"] - 0.6 * p["rib_width"]
+            reach = float(_cage(p, turn)) + way * p["asymmetry"] - 0.6 * p["rib_width"]
             across = side / reach
-            behind = y < turn
-            semi = np.where(behind, drop, front)
+            semi = np.where(y < turn, drop, front)
             down = (y - turn) / semi
             radius = np.sqrt(across**2 + down**2) + 1e-9
             # first-order distance to the ellipse: (radius - 1) over the gradient of the radius
             off = (radius - 1.0) * radius / np.sqrt((across / reach) ** 2 + (down / semi) ** 2 + 1e-9)
             # the front arc turns to cartilage, which casts no shadow; the lowest ribs have none
-            bone = np.clip((across - 0.42 + 0.012 * rib) / 0.16, 0.0, 1.0) * (
-                p["rib_front_share"] if rib < 8 else 0.0
-            )
+            bone = np.clip((across - 0.42 + 0.012 * rib) / 0.16, 0.0, 1.0)
+            bone *= p["rib_front_share"] if rib < 8 else 0.0
             joint = np.clip((side - 0.03) / 0.05, 0.0, 1.0)
             blend = np.clip(0.5 + (y - turn) / 0.06, 0.0, 1.0)
-            weight = joint * (1 - blend) + bone * blend
-            shade += (
-                p["rib_density"] * s.patient.rib_density[at] * weight * _tube(off, p["rib_width"], s.pitch)
-            )
+            weight = p["rib_density"] * s.patient.rib_density[at] * (joint * (1.0 - blend) + bone * blend)
+            shade += weight * _tube(off, p["rib_width"], s.pitch)
         total[half] = shade
     return total
 
@@ -281,7 +280,7 @@ def _spine(s: _Scene) -> np.ndarray:
     width = p["spine_width"] * (1.0 + 0.16 * s.y)
     # vertebrae grow downward: the count is the logarithm of a linear height
     growth = p["vertebra_growth"]
-    count = np.log1p(growth * (s.y + 1.2)) / (growth * p["vertebra"]) + p["vertebra_phase"]
+    count = np.log1p(np.maximum(growth * (s.y + 1.2), -0.9)) / (growth * p["vertebra"]) + p["vertebra_phase"]
     within = count - np.floor(count) - 0.5  # -0.5 to 0.5 inside one vertebra
     disc = np.clip((np.abs(within) - 0.36) / 0.08, 0.0, 1.0)
     column = s.edge(width * (1.0 - 0.09 * (1.0 - disc)) - np.abs(off), 0.016)
@@ -323,9 +322,8 @@ def _expose(s: _Scene, attenuation: np.ndarray) -> np.ndarray:
     e = s.film.value
     spread = 0.22 / s.pitch
     density = np.maximum(attenuation, 0.0)
-    veiled = (1.0 - e["scatter"]) * density + e["scatter"] * ndimage.gaussian_filter(
-        density, spread, mode="nearest"
-    )
+    haze = ndimage.gaussian_filter(density, spread, mode="nearest")
+    veiled = (1.0 - e["scatter"]) * density + e["scatter"] * haze
     noise = ndimage.gaussian_filter(normals(s.film.rng, s.x.shape), 0.45, mode="nearest")
     # fewer quanta arrive behind dense parts: the deviation of their logarithm grows as exp(density / 2)
     veiled = veiled + np.exp(e["noise"] + 0.5 * veiled) * 1.6 * noise

@@ -119,6 +119,15 @@ class CohortWriter:
         self._pixels.seek(0, os.SEEK_END)
         self._journal: BinaryIO = self._journal_path.open("ab")
 
+    def close(self) -> None:
+        """Close the files; what was appended stands for the next call."""
+        self._pixels.close()
+        self._journal.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_journal"):
+            self.close()
+
     def append(
         self,
         pixels: np.ndarray,
@@ -141,8 +150,7 @@ class CohortWriter:
 
     def finish(self, *, note: Mapping[str, Any] | None = None) -> Artifact:
         """Write header and rows, count the refusals, commit. Raises EmptyCohort when no row was added."""
-        self._pixels.close()
-        self._journal.close()
+        self.close()
         rows: list[dict[str, Any]] = []
         refused: list[tuple[str, str]] = []
         for chunk in self._chunks():
@@ -172,15 +180,17 @@ class CohortWriter:
     def _recover(self) -> tuple[int, int]:
         """Cut journal and pixels back to the last whole chunk; return chunks and rows that stand."""
         chunks = rows = kept_bytes = 0
+        row_bytes = self.image_shape[0] * self.image_shape[1] * self.dtype.itemsize
         if self._journal_path.exists() and self._pixel_path.exists():
+            rows_on_disk = (self._pixel_path.stat().st_size - _HEADER_BYTES) // row_bytes
             with self._journal_path.open("rb") as stream:
                 for line in stream:
-                    if not line.endswith(b"\n"):
+                    count = len(json.loads(line)["rows"]) if line.endswith(b"\n") else 0
+                    if not line.endswith(b"\n") or rows + count > rows_on_disk:
                         break
                     chunks += 1
-                    rows += len(json.loads(line)["rows"])
+                    rows += count
                     kept_bytes += len(line)
-        row_bytes = self.image_shape[0] * self.image_shape[1] * self.dtype.itemsize
         mode = "r+b" if self._pixel_path.exists() else "w+b"
         with self._pixel_path.open(mode) as stream:
             stream.write(_npy_header((0, *self.image_shape), self.dtype))

@@ -18,9 +18,8 @@ def load_or_make_key(path: Path) -> bytes:
     Raises UsageProblem when the file is readable by others or is no key.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
-    if os.stat(path).st_mode & 0o077:
+        _make_key(path)
+    if path.stat().st_mode & 0o077:
         raise UsageProblem(f"{path} can be read by others; run chmod 600 on it")
     try:
         key = bytes.fromhex(path.read_text().strip())
@@ -29,6 +28,21 @@ def load_or_make_key(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise UsageProblem(f"{path} is no medaudit key ({KEY_BYTES} bytes in hex); give the right --key")
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key, unless another process is first: two keys would give one patient two pseudonyms."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate = path.with_name(f".{path.name}.{os.getpid()}")
+    write_whole(candidate, secrets.token_hex(KEY_BYTES).encode() + b"\n")
+    try:
+        path.hardlink_to(candidate)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)
 
 
 def key_fingerprint(key: bytes) -> str:

@@ -26,8 +26,8 @@ from medaudit.errors import ArtifactBroken, ArtifactKindMismatch, MedauditError,
 SCHEMA = "medaudit.artifact/1"
 MANIFEST = "manifest.json"
 _REQUEST = ".request.json"
-_LOCK = ".lock"
 _SCRATCH = ".scratch"
+_TEMPORARY = ".tmp"
 _VERSIONED = ("medaudit", "numpy", "torch", "pydicom")
 
 
@@ -110,13 +110,10 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
         what = "is not a folder" if not path.is_dir() else "has no manifest.json"
         raise ArtifactKindMismatch(f"{path} {what}; a {kind or 'medaudit'} artifact is needed here")
     text = manifest_path.read_bytes()
-    try:
-        manifest = json.loads(text)
-        found = manifest["kind"]
-        files = dict(manifest["files"])
-        schema = manifest["schema"]
-    except (ValueError, KeyError, TypeError):
-        raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again") from None
+    manifest = _parsed(text)
+    if manifest is None:
+        raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again")
+    found, files, schema = manifest["kind"], manifest["files"], manifest["schema"]
     if schema != SCHEMA:
         raise ArtifactKindMismatch(f"{path} was written with schema {schema!r}; this version reads {SCHEMA}")
     if kind is not None and found != kind:
@@ -129,6 +126,21 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
             if file_sha256(file) != digest:
                 raise ArtifactBroken(f"{path}: {name} was changed after it was written; make it again")
     return Artifact(path, manifest, hashlib.sha256(text).hexdigest())
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    """The manifest in these bytes; None when they hold none."""
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(manifest, dict):
+        return None
+    texts = all(isinstance(manifest.get(name), str) for name in ("schema", "kind", "request"))
+    groups = all(isinstance(manifest.get(name), dict) for name in ("files", "lineage", "settings"))
+    if not texts or not groups or not all(isinstance(digest, str) for digest in manifest["files"].values()):
+        return None
+    return manifest
 
 
 def finished(out: Path, request: Request) -> Artifact | None:
@@ -144,7 +156,9 @@ def finished(out: Path, request: Request) -> Artifact | None:
         artifact = open_artifact(out)
         if artifact.manifest.get("request") == request.fingerprint():
             return artifact
-        raise OutputExists(f"{out} was made with other arguments or inputs; choose another --out or remove it")
+        raise OutputExists(
+            f"{out} was made with other arguments or inputs; choose another --out or remove it"
+        )
     raise OutputExists(f"{out} exists and is not medaudit's; choose another --out")
 
 
@@ -160,38 +174,71 @@ class Draft:
         self.request = request
         self.path = out.parent / f".{out.name}.partial"
         self.resumed = False
+        self._lock_path = out.parent / f".{out.name}.lock"
         self._lock: int | None = None
 
     def __enter__(self) -> "Draft":
         with _disk_full_named(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            self._take_lock()
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(self._lock)
-                self._lock = None
-                raise OutputExists(f"another medaudit process is writing {self.out}; wait for it") from None
-            fingerprint = self.request.fingerprint()
-            marker = self.path / _REQUEST
-            self.resumed = marker.is_file() and marker.read_text() == fingerprint
-            if not self.resumed:
-                self._empty()
-                write_whole(marker, fingerprint.encode())
-            (self.path / _SCRATCH).mkdir(mode=0o700, exist_ok=True)
+                if self.out.is_dir() and any(self.out.iterdir()):
+                    raise OutputExists(f"{self.out} was written meanwhile; run the command again to use it")
+                self._begin()
+            except BaseException:
+                self._drop_lock()
+                raise
         return self
+
+    def _begin(self) -> None:
+        """Find the draft of a killed command with the same request, or start an empty one."""
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        fingerprint = self.request.fingerprint()
+        marker = self.path / _REQUEST
+        self.resumed = marker.is_file() and marker.read_bytes() == fingerprint.encode()
+        if self.resumed:
+            # what write_whole had not yet put in place when it was killed
+            for leftover in self.path.rglob(f"*{_TEMPORARY}"):
+                leftover.unlink()
+        else:
+            self._empty()
+            write_whole(marker, fingerprint.encode())
+        (self.path / _SCRATCH).mkdir(mode=0o700, exist_ok=True)
+
+    def _take_lock(self) -> None:
+        """Lock a sibling file; the lock goes with the process, and the file with the end of the draft.
+
+        A record lock and no flock: worker processes that outlive a killed parent must not inherit it.
+        """
+        while True:
+            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever held it before may have removed the file between our open and our lock.
+                if _same_file(lock, self._lock_path):
+                    self._lock = lock
+                    return
+            except (BlockingIOError, PermissionError):  # POSIX lets a taken lock be EAGAIN or EACCES
+                os.close(lock)
+                raise OutputExists(f"another medaudit process is writing {self.out}; wait for it") from None
+            os.close(lock)
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _storage_full(self.out) from None
-        if isinstance(error, MedauditError) and not isinstance(error, StorageFull | OutputExists):
-            shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _storage_full(self.out) from None
+            if isinstance(error, MedauditError) and not isinstance(error, StorageFull | OutputExists):
+                shutil.rmtree(self.path, ignore_errors=True)
+        finally:
+            self._drop_lock()
 
     def file(self, name: str) -> Path:
         """Path for a file of the artifact; parent folders are made."""
@@ -206,14 +253,9 @@ class Draft:
     def commit(self, *, refused: Mapping[str, Any] | None = None, **facts: Any) -> Artifact:
         """Hash, sync and rename into place; `refused` and `facts` go into the manifest."""
         with _disk_full_named(self.out):
-            shutil.rmtree(self.path / _SCRATCH, ignore_errors=True)
-            names = sorted(
-                str(p.relative_to(self.path))
-                for p in self.path.rglob("*")
-                if p.is_file() and p.name not in (_REQUEST, _LOCK) and p != self.path / MANIFEST
-            )
+            names = self._names()
             for name in names:
-                os.chmod(self.path / name, stat.S_IRUSR | stat.S_IWUSR)
+                (self.path / name).chmod(stat.S_IRUSR | stat.S_IWUSR)
                 _sync(self.path / name)
             manifest = {
                 "schema": SCHEMA,
@@ -229,19 +271,29 @@ class Draft:
             }
             text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
             write_whole(self.path / MANIFEST, text.encode())
-            for leftover in (_REQUEST, _LOCK):
-                (self.path / leftover).unlink(missing_ok=True)
-            _sync(self.path)
+            shutil.rmtree(self.path / _SCRATCH, ignore_errors=True)
+            (self.path / _REQUEST).unlink(missing_ok=True)
+            for folder in (*(p for p in self.path.rglob("*") if p.is_dir()), self.path):
+                folder.chmod(stat.S_IRWXU)
+                _sync(folder)
             if self.out.is_dir():
                 self.out.rmdir()
             self.path.rename(self.out)
             _sync(self.out.parent)
         return open_artifact(self.out, self.request.kind, verify=False)
 
+    def _names(self) -> list[str]:
+        """The files that belong to the artifact, relative, sorted."""
+        aside = {self.path / MANIFEST, self.path / _REQUEST}
+        scratch = self.path / _SCRATCH
+        return sorted(
+            p.relative_to(self.path).as_posix()
+            for p in self.path.rglob("*")
+            if p.is_file() and p not in aside and scratch not in p.parents
+        )
+
     def _empty(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name == _LOCK:
-                continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
@@ -250,7 +302,7 @@ class Draft:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part (mode 0600)."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + _TEMPORARY)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
@@ -267,13 +319,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _same_file(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one that the path names."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
+
+
 def _storage_full(out: Path) -> StorageFull:
     return StorageFull(
         f"the disk is full while writing {out}; free some space and run the same command again to go on"
     )
 
 
-class _disk_full_named:  # noqa: N801 - reads as a verb phrase where it is used
+class _disk_full_named:
     """Turns ENOSPC into StorageFull."""
 
     def __init__(self, out: Path) -> None:

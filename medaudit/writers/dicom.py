@@ -30,6 +30,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from medaudit.errors import UsageProblem
+
 Modality = Literal["DX", "CR", "SC"]
 Syntax = Literal["explicit", "jpeg-ls", "jpeg-2000", "rle"]
 
@@ -56,6 +58,7 @@ _VIEWS: dict[str, tuple[str, str, tuple[str, str]]] = {
 }
 # DX wants an orientation (type 1C) even where no view is known; the usual frontal hanging is written then.
 _UNKNOWN_VIEW = ("", "", ("L", "F"))
+_JPEG_2000_SIDE = 32  # OpenJPEG's five halvings need 2**5 pixels
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class DicomWriter:
     def __init__(self, facts: Facts, image_shape: tuple[int, int]) -> None:
         if facts.modality not in SOP_CLASSES or facts.transfer_syntax not in SYNTAXES:
             raise ValueError("unknown modality or transfer syntax")
+        if facts.transfer_syntax == "jpeg-2000" and min(image_shape) < _JPEG_2000_SIDE:
+            raise UsageProblem(
+                f"jpeg-2000 needs images of {_JPEG_2000_SIDE} pixels a side; use jpeg-ls or explicit"
+            )
         self.facts = facts
         self.image_shape = image_shape
         self._template = _template(facts, image_shape)

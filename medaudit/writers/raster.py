@@ -95,12 +95,12 @@ def write_npz(
 def unmarked_npz(path: Path, release_id: str) -> tuple[int, str | None]:
     """How many images a released npz holds, and what is wrong with it in words (None when all is well)."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = set(archive.files)
             marks = json.loads(str(archive["marking"])) if "marking" in names else {}
             labels = archive["labels"] if "labels" in names else np.empty(0)
         count = _npz_count(path) if "images" in names else 0
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError):
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError, AttributeError):
         return 0, "cannot be read as npz"
     if not isinstance(marks, dict) or marks.get("Synthetic") != "YES":
         return count, "lacks the array `marking` that says it is synthetic"

@@ -1,0 +1,170 @@
+"""The certificate of a release: what was checked, with which result, and what was not; fit to be handed out.
+
+It is built from an allow-list of the audit's fields and never by striking things out of it: no row, no pseudonym,
+no distance of a single image, no hash of training data. The ids of the synthetic cohort and of the audit are
+hashes of manifests that hold keyed pseudonyms, so they tell nobody whether a given film was in training.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord, RateRecord, Record, Verdict
+from medaudit.errors import ReleaseBroken, ReportLeak
+
+CERTIFICATE = "certificate.json"
+
+# EDPB Opinion 28/2024: passing a test is evidence of resistance to that test only.
+NOT_TESTED = (
+    "release of the model's weights or access to the model",
+    "text prompts and other conditioning than that used for this cohort",
+    "linkage of the released images with outside data",
+    "copies of other kinds than those planted, and copies weaker than planted",
+    "membership inference by someone who holds the model",
+)
+TEXT_NOT_TESTED = "letters or markers drawn into the images (no text pass was made)"
+CONDITIONS = (
+    "not for diagnostic use",
+    "no attempt to find or contact a person from these images",
+    "the marks that say the images are synthetic stay on every copy",
+    "any further image from the same model is audited together with these before it is released",
+)
+_PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}\b")
+
+
+class CertifiedCounts(Record):
+    """How much is in the release and how much it was compared with."""
+
+    released: int
+    withheld: int  # images left out because an earlier audit flagged them
+    train_images: int
+    train_patients: int
+    holdout_images: int
+    holdout_patients: int
+    flagged: int
+    suspects: int
+
+
+class CertifiedCohortTest(Record):
+    """The cohort test's result without the counts of single matches."""
+
+    excess_p: float
+    run_p: float
+    smallest_detectable_run: int | None
+    alpha: float
+    permutations: int
+    rejects: bool
+
+
+class CertifiedDetector(Record):
+    """A detector and the size of what it was calibrated on."""
+
+    name: str
+    meaning: str
+    reference_size: int
+    tail_points: int | None
+    smallest_p: float
+    alpha_familywise: float
+    alpha_fdr: float
+
+
+class Certificate(Record):
+    """The whole of `certificate.json`."""
+
+    schema_: Literal["medaudit.certificate/1"] = Field("medaudit.certificate/1", alias="schema")
+    release_id: str
+    verdict: Verdict
+    reasons: list[str]
+    date: str  # YYYYMMDD as stated by the releasing team, or empty
+    synthetic_id: str
+    audit_id: str
+    counts: CertifiedCounts
+    cohort_test: CertifiedCohortTest
+    detectors: list[CertifiedDetector]
+    power: list[PlantedRecord]
+    minimum_power: float | None
+    weakest_kind: str | None
+    false_alarms: RateRecord
+    bounds: Bounds
+    budget: dict[str, float]
+    not_tested: list[str]
+    conditions: list[str]
+    versions: dict[str, str]
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def certify(
+    audit: Audit,
+    *,
+    release_id: str,
+    synthetic_id: str,
+    audit_id: str,
+    released: int,
+    date: str,
+    text_checked: bool,
+    versions: dict[str, str],
+) -> Certificate:
+    """The certificate of `released` images under an audit."""
+    counts, test, controls = audit.counts, audit.cohort_test, audit.controls
+    return Certificate(
+        release_id=release_id,
+        verdict=audit.verdict,
+        reasons=list(audit.reasons),
+        date=date,
+        synthetic_id=synthetic_id,
+        audit_id=audit_id,
+        counts=CertifiedCounts(
+            released=released,
+            withheld=len(audit.withheld),
+            train_images=counts.train_images,
+            train_patients=counts.train_patients,
+            holdout_images=counts.holdout_images,
+            holdout_patients=counts.holdout_patients,
+            flagged=counts.flagged,
+            suspects=counts.suspects,
+        ),
+        cohort_test=CertifiedCohortTest(
+            excess_p=test.excess_p,
+            run_p=test.run_p,
+            smallest_detectable_run=test.smallest_detectable_run,
+            alpha=test.alpha,
+            permutations=test.permutations,
+            rejects=test.rejects,
+        ),
+        detectors=[
+            CertifiedDetector(**{name: getattr(one, name) for name in CertifiedDetector.model_fields})
+            for one in audit.detectors
+        ],
+        power=list(controls.planted),
+        minimum_power=controls.minimum_power,
+        weakest_kind=controls.weakest_kind,
+        false_alarms=controls.negative,
+        bounds=audit.bounds,
+        budget=dict(audit.budget),
+        not_tested=[*NOT_TESTED, *([] if text_checked else [TEXT_NOT_TESTED])],
+        conditions=list(CONDITIONS),
+        versions=dict(versions),
+    )
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Read a certificate. Raises ReleaseBroken when it is absent or does not fit its schema."""
+    try:
+        return Certificate.model_validate_json(path.read_text())
+    except (OSError, ValueError):
+        raise ReleaseBroken(
+            f"{path.parent}: {CERTIFICATE} is missing or does not fit its schema; ask the sender for the release again"
+        ) from None
+
+
+def refuse_pseudonyms(texts: Iterable[str]) -> None:
+    """Raise ReportLeak when a text that is to be handed out holds anything shaped like a keyed pseudonym."""
+    if any(_PSEUDONYM.search(text) for text in texts):
+        raise ReportLeak(
+            "a text of the release would have held a patient's pseudonym; nothing was written. "
+            "Look at the labels of the synthetic cohort"
+        )

@@ -1,0 +1,98 @@
+"""Whether an audit clears a cohort for release, and the second audit when flagged images are left out."""
+
+from pathlib import Path
+
+from medaudit.artifacts.cohort import Cohort
+from medaudit.artifacts.findings import DETECTOR_MATCHES, EXIT_CODES, MATCHES, Audit, open_audit, read_matches
+from medaudit.artifacts.store import Artifact, open_artifact
+from medaudit.config import AuditSettings
+from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
+from medaudit.progress import Progress
+
+_ADVICE = {
+    "do-not-release": "release again with --withhold-flagged, or train again with less memorization",
+    "inconclusive": "the audit's reasons say what would resolve it",
+}
+
+
+def audit_of(cohort: Cohort, path: Path) -> tuple[Artifact, Audit]:
+    """The audit at `path`. Raises CohortMismatch unless S is synthetic and the audit looked at this very S."""
+    if cohort.artifact.manifest.get("origin") != "synthetic":
+        raise CohortMismatch(
+            f"{cohort.artifact.path} is not a synthetic cohort; only generated images are released"
+        )
+    artifact, record = open_audit(path)
+    if artifact.lineage.get("synthetic") != cohort.id:
+        raise CohortMismatch(f"{path} is the audit of another cohort; run medaudit audit on this one")
+    return artifact, record
+
+
+def settings_of(audit: Artifact) -> AuditSettings:
+    """The settings that an audit ran with."""
+    return AuditSettings(
+        **{name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
+    )
+
+
+def audit_the_rest(
+    cohort: Cohort,
+    first: Artifact,
+    record: Audit,
+    train: Path | None,
+    holdout: Path | None,
+    out: Path,
+    settings: AuditSettings,
+    device: str,
+    seed: int,
+    progress: Progress,
+) -> tuple[Artifact, Audit]:
+    """Set the flagged rows aside and audit what is left into `out`, with what is left of the error budget."""
+    from medaudit.stages import audit
+
+    if train is None or holdout is None:
+        raise UsageProblem("--withhold-flagged audits the rest again; give --train and --holdout")
+    for path, role in ((train, "train"), (holdout, "holdout")):
+        if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
+            raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
+    flagged: set[int] = set(record.withheld)
+    for name in (MATCHES, DETECTOR_MATCHES):
+        matches = read_matches(first, name)
+        flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
+    if len(flagged) == len(record.withheld):
+        raise _not_releasable(
+            record, "no single image is flagged, so leaving images out cannot help; train again"
+        )
+    if len(flagged) == len(cohort.in_use):
+        raise _not_releasable(record, "every image is flagged; nothing would be left; train again")
+    # Half of alpha for each look. The first look flagged at the whole alpha, which sets aside at least the images
+    # that half of it would have.
+    audit.run(
+        train,
+        holdout,
+        cohort.artifact.path,
+        out,
+        settings,
+        device,
+        seed,
+        progress,
+        withheld=tuple(sorted(flagged)),
+        alpha_spent=settings.alpha / 2,
+    )
+    return audit_of(cohort, out)
+
+
+def require_clearance(record: Audit, *, again: bool) -> None:
+    """Raise NotReleasable, with the verdict's exit code, unless the verdict is release-supported.
+
+    `again` tells that this is the second look, after flagged images were left out.
+    """
+    if record.verdict == "release-supported":
+        return
+    advice = "so it does even without the flagged images; train again" if again else _ADVICE[record.verdict]
+    raise _not_releasable(record, advice)
+
+
+def _not_releasable(record: Audit, advice: str) -> NotReleasable:
+    error = NotReleasable(f"the audit says {record.verdict} ({record.counts.flagged} flagged): {advice}")
+    error.exit_code = EXIT_CODES[record.verdict]
+    return error

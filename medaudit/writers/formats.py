@@ -1,0 +1,68 @@
+"""The three formats of a release, treated alike: which files, how they are written, what they must carry.
+
+Axes: n released rows of N images, (Y, X) pixels. Names tell the place in the release and nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medaudit.progress import SILENT, Progress
+from medaudit.writers.dicom import DicomWriter, Facts, unmarked
+from medaudit.writers.raster import marking, unmarked_npz, unmarked_png, write_npz, write_png
+
+FORMATS = ("dicom", "png", "npz")
+_NPZ = "images.npz"
+_SUFFIX = {"dicom": "dcm", "png": "png"}
+
+
+def image_names(form: str, count: int) -> list[str]:
+    """The files that hold `count` images, relative to the release."""
+    if form == "npz":
+        return [_NPZ]
+    return [f"images/{index:06d}.{_SUFFIX[form]}" for index in range(1, count + 1)]
+
+
+def write_images(
+    place: Callable[[str], Path],
+    form: str,
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    views: Sequence[str | None],
+    labels: Sequence[Sequence[str]],
+    facts: Facts,
+    progress: Progress = SILENT,
+) -> None:
+    """Write the `rows` (n,) of `pixels` (N, Y, X); `views` and `labels` have n entries; `place` maps name to path."""
+    marks = marking(facts.release_id, facts.model_id, facts.version)
+    names = image_names(form, len(rows))
+    progress.start("release", len(names))
+    if form == "npz":
+        write_npz(place(_NPZ), pixels, rows, ["|".join(found) for found in labels], marks)
+        progress.advance()
+        return
+    writer = DicomWriter(facts, (pixels.shape[1], pixels.shape[2])) if form == "dicom" else None
+    for position, name in enumerate(names):
+        image = np.asarray(pixels[rows[position]])  # (Y, X)
+        if writer:
+            writer.write(place(name), image, position + 1, views[position])
+        else:
+            write_png(place(name), image, marks)
+        progress.advance()
+
+
+def wrong_marks(folder: Path, form: str, count: int, release_id: str) -> Iterator[tuple[str, str]]:
+    """(name, what is wrong) for every image file of a release of `count` images whose marks are not in order."""
+    if form == "npz":
+        found, problem = unmarked_npz(folder / _NPZ, release_id)
+        if problem is None and found != count:
+            problem = f"holds {found} images; the manifest says {count}"
+        if problem:
+            yield _NPZ, problem
+        return
+    for index, name in enumerate(image_names(form, count), start=1):
+        path = folder / name
+        problem = unmarked(path, release_id, index) if form == "dicom" else unmarked_png(path, release_id)
+        if problem:
+            yield name, problem

@@ -1,0 +1,295 @@
+"""The appendix for the board's expert: how the numbers came about. Built from a Summary alone."""
+
+import math
+
+from medaudit.render import wording as say
+from medaudit.render.background import commands, coverage, data, figure, limits, provenance, text
+from medaudit.render.document import (
+    Block,
+    Cell,
+    Facts,
+    Figure,
+    Glossary,
+    Paragraph,
+    Section,
+    Table,
+)
+from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts, RateFacts, Summary
+from medaudit.render.histogram import SMALLEST_CELL, Histogram
+from medaudit.render.key_numbers import kind_name, leading, share
+
+RATIO_AXIS = "relative distance (adaptive ratio; 0 = same image)"
+_BUDGET_NAMES = {
+    "cohort_excess": "excess test of the cohort",
+    "cohort_run": "leading run of the cohort",
+    "familywise_each": "family-wise flags, each detector",
+    "fdr_each": "false-discovery flags, each detector",
+}
+
+
+def results(summary: Summary) -> Section | None:
+    """What each detector found, and the histograms."""
+    audit = summary.audit
+    if audit is None:
+        return None
+    rows = tuple(
+        (
+            text(one.name),
+            figure(one.flagged_familywise),
+            figure(one.flagged_fdr),
+            Cell(text=f"{one.suspects} ({say.number(one.expected_suspects, 2)})", value=one.suspects),
+            figure(one.close_synthetic),
+            figure(one.close_unseen),
+        )
+        for one in audit.detectors
+    )
+    shares = {say.percent(one.quantile) for one in audit.detectors if one.quantile is not None}
+    closest = f"closest {shares.pop()}" if len(shares) == 1 else "closest"
+    table = Table(
+        caption="What each detector found. Suspects: in brackets the number expected by chance. An image counts once "
+        "even when several detectors and rules flag it.",
+        columns=(
+            "Detector",
+            "Flagged, family-wise",
+            "Flagged, false discovery",
+            "Suspects",
+            f"Distance, {closest} of synthetic images",
+            f"Distance, {closest} of unseen people",
+        ),
+        rows=rows,
+        numeric=(1, 2, 3, 4, 5),
+        weights=(3, 2, 2, 2, 3, 3),
+    )
+    meanings = Facts(items=tuple((one.name, one.meaning) for one in audit.detectors))
+    return Section(title="Results by detector", blocks=(table, meanings, *_histograms(audit)))
+
+
+def _histograms(audit: AuditFacts) -> list[Block]:
+    charts: list[Block] = []
+    for one in audit.detectors:
+        if one.ratios is not None:
+            line = math.exp(-one.score_line) if one.score_line is not None else None
+            charts.append(_histogram(one, one.ratios, "relative distance", RATIO_AXIS, line))
+    first = leading(audit)
+    if first.distances is not None:
+        axis = f"distance, detector {first.name} (grey value units; 0 = same image)"
+        charts.append(_histogram(first, first.distances, "distance", axis, None))
+    if charts:
+        note = (
+            f"Each person of the reference counts once. Cells with fewer than {SMALLEST_CELL} are not shown, so "
+            "that nobody's own distance can be read off."
+        )
+        charts.insert(0, Paragraph(text=note, quiet=True))
+    return charts
+
+
+def _histogram(detector: DetectorFacts, data: Histogram, what: str, axis: str, line: float | None) -> Figure:
+    from medaudit.render.figures import histogram
+
+    slug = f"{what.replace(' ', '-')}-{detector.name}"
+    cells = tuple(
+        (
+            Cell(text=f"{say.number(low)} to {say.number(high)}", value=low),
+            Cell(text="0 to 9" if ours is None else say.whole(ours), value=ours),
+            Cell(text="0 to 9" if theirs is None else say.whole(theirs), value=theirs),
+        )
+        for low, high, ours, theirs in zip(
+            data.edges, data.edges[1:], data.synthetic, data.unseen, strict=False
+        )
+    )
+    return Figure(
+        name=slug,
+        title=f"How close to the training films: {what}, detector {detector.name}",
+        caption="Synthetic images above, unseen people below. The further left, the more alike a training film."
+        + (" Images left of the dashed line are flagged one by one." if line is not None else ""),
+        alt=f"Histogram of the {what} to the nearest training image: {data.synthetic_of} synthetic images above, "
+        f"{data.unseen_of} unseen people below. The numbers are in report.json.",
+        media="image/svg+xml",
+        picture=histogram(data, axis, line, "flagging line"),
+        data=Table(caption="cells", columns=(axis, "synthetic images", "unseen people"), rows=cells),
+    )
+
+
+def calibration(summary: Summary) -> Section | None:
+    """The reference, the lines drawn from it, and how alpha was spent."""
+    audit = summary.audit
+    if audit is None:
+        return None
+    rows = tuple(
+        (
+            text(one.name),
+            figure(one.reference_size),
+            figure(one.smallest_p),
+            text("no tail: reference too small") if one.tail_points is None else figure(one.tail_points),
+            text(say.NOT_RESOLVABLE) if one.score_line is None else figure(math.exp(-one.score_line)),
+            figure(one.fdr_needs),
+            figure(one.neighbours),
+        )
+        for one in audit.detectors
+    )
+    table = Table(
+        caption="The reference: people who were not copied, each training patient searched without their own images "
+        "and every unseen patient. All lines were drawn from the reference, not from the synthetic images.",
+        columns=(
+            "Detector",
+            "Reference (people)",
+            "Smallest p-value",
+            "Tail points",
+            "Flagging line (relative distance)",
+            "Copies needed for false-discovery flags",
+            "Neighbours k",
+        ),
+        rows=rows,
+        numeric=(1, 2, 3, 4, 5, 6),
+        weights=(3, 2, 2, 2, 2, 2, 2),
+    )
+    spent = Table(
+        caption=f"How alpha = {say.number(audit.settings.alpha)} was spent: the chance of refusing a clean release, "
+        "all tests together.",
+        columns=("Test", "Part of alpha"),
+        rows=tuple(
+            (text(_BUDGET_NAMES.get(name, name.replace("_", " "))), figure(value))
+            for name, value in audit.budget.items()
+        ),
+        numeric=(1,),
+        weights=(4, 2),
+    )
+    return Section(title="Calibration", blocks=(table, spent))
+
+
+def controls(summary: Summary) -> Section | None:
+    """Planted copies by kind and detector, unseen people, and the cohort test."""
+    audit = summary.audit
+    if audit is None:
+        return None
+    names = [one.name for one in audit.detectors]
+    rows = tuple(
+        (
+            text(kind_name(one.kind)),
+            text(one.strength),
+            text("yes" if one.required else "no"),
+            share(one.power),
+            text(say.span(one.power.low, one.power.high)),
+            *(_short(one.by_detector.get(name)) for name in names),
+        )
+        for one in audit.controls.planted
+    )
+    planted = Table(
+        caption="Planted copies found with the right patient named (power): all detectors together, then each alone.",
+        columns=("Kind", "Strength", "Required", "Found", "95 % interval", *names),
+        rows=rows,
+        numeric=(3, 4, *range(5, 5 + len(names))),
+        weights=(3, 3, 2, 3, 3, *([2] * len(names))),
+    )
+    negative = audit.controls.negative
+    said = Paragraph(
+        text=f"Negative control: {say.whole(negative.count)} of "
+        f"{say.counted(negative.of, 'unseen person', 'unseen people')} posing as synthetic were flagged "
+        f"({say.percent(negative.value)}, interval {say.span(negative.low, negative.high)})."
+    )
+    return Section(title="Controls", blocks=(planted, said))
+
+
+def _short(rate: RateFacts | None) -> Cell:
+    return text("") if rate is None else Cell(text=say.percent(rate.value), value=rate.value)
+
+
+def cohort_test(summary: Summary) -> Section | None:
+    """The test of the cohort as a whole, in full."""
+    if summary.audit is None:
+        return None
+    test = summary.audit.cohort_test
+    items = (
+        (
+            "Nearest to a training patient",
+            f"{say.whole(test.nearest_in_train)} of {say.whole(test.of)} images",
+        ),
+        ("Expected by chance", say.number(test.expected)),
+        ("Excess test, p-value", say.chance(test.excess_p)),
+        (
+            "Leading run",
+            f"{say.counted(test.run_length, 'image')} of {say.counted(test.run_patients, 'training patient')}",
+        ),
+        ("Leading run, p-value", say.chance(test.run_p)),
+        (
+            "Smallest run that could have been seen",
+            say.NOT_RESOLVABLE
+            if test.smallest_detectable_run is None
+            else say.whole(test.smallest_detectable_run),
+        ),
+        (
+            "Excess copy rate",
+            f"{say.percent(test.excess_copy_rate)}, interval "
+            f"{say.span(test.excess_copy_rate_low, test.excess_copy_rate_high)}",
+        ),
+        ("Alpha of this test", say.number(test.alpha)),
+        ("Patient permutations", say.whole(test.permutations)),
+        ("Outcome", "rejects: closer to T than to H" if test.rejects else "does not reject"),
+    )
+    return Section(title="The cohort as a whole", blocks=(Facts(items=items),))
+
+
+def extraction(summary: Summary) -> Section | None:
+    """Generate and filter: what came back from the model."""
+    found = summary.extraction
+    if found is None:
+        return None
+    items = (
+        ("Images generated", say.whole(found.generated)),
+        ("Conditions used", say.whole(found.conditions)),
+        ("Smallest clique", say.counted(found.clique_size, "image")),
+        ("Joined when their tile distance is under", say.number(found.edge_threshold)),
+        ("Share of pairs of different people under it", say.percent(found.edge_false_rate)),
+        ("Cliques", say.whole(found.cliques)),
+        ("Cliques that match a training image", say.whole(found.matched_cliques)),
+        ("Cliques that match an unseen patient's image", say.whole(found.matched_holdout)),
+        ("Cliques among unseen people (negative control)", say.whole(found.cliques_in_holdout)),
+        ("Training patients extracted", say.whole(found.patients_extracted)),
+        ("New patients per further image (Good-Turing)", say.number(found.new_patient_rate)),
+        ("Patients in all, estimated (Chao1)", say.number(found.patients_total_estimate)),
+    )
+    blocks: list[Block] = [Paragraph(text=found.wording), Facts(items=items)]
+    if len(found.leak_curve) > 1:
+        blocks.append(_leak_curve(found))
+    return Section(title="Extraction from the model", blocks=tuple(blocks))
+
+
+def _leak_curve(found: ExtractionFacts) -> Figure:
+    from medaudit.render.figures import leak_curve
+
+    points = found.leak_curve
+    return Figure(
+        name="leak-curve",
+        title="Patients extracted as more images are generated",
+        caption="A curve that still rises says that more images would give away more patients.",
+        alt=f"Leak curve: {points[-1].patients} training patients after {points[-1].generated} generated images.",
+        media="image/svg+xml",
+        picture=leak_curve([point.generated for point in points], [point.patients for point in points]),
+        data=Table(
+            caption="leak curve",
+            columns=("images generated", "patients extracted"),
+            rows=tuple((figure(point.generated), figure(point.patients)) for point in points),
+        ),
+    )
+
+
+def appendix(summary: Summary) -> list[Section]:
+    """The sections of the appendix, without the glossary, which follows from all the others."""
+    sections = [
+        results(summary),
+        calibration(summary),
+        controls(summary),
+        cohort_test(summary),
+        extraction(summary),
+        data(summary),
+        coverage(summary),
+        limits(),
+        provenance(summary),
+        commands(summary),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def glossary(entries: tuple[tuple[str, str], ...]) -> Section:
+    """The plain-language lines of the terms that occur."""
+    return Section(title="Glossary", blocks=(Glossary(entries=entries),))

@@ -1,0 +1,122 @@
+"""The appendix's back matter: cohorts, attack coverage, limits, provenance, commands. Built from a Summary alone."""
+
+from medaudit.render import wording as say
+from medaudit.render.document import Bullets, Cell, Commands, Facts, Paragraph, Section, Table
+from medaudit.render.facts import Summary
+
+
+def text(words: str) -> Cell:
+    """A cell without a number."""
+    return Cell(text=words)
+
+
+def figure(value: float | int | None, digits: int = 3) -> Cell:
+    """A cell with its number."""
+    return Cell(text=say.number(value, digits), value=value)
+
+
+def data(summary: Summary) -> Section | None:
+    """The cohorts and the duplicates within the real data."""
+    audit = summary.audit
+    if audit is None:
+        return None
+    counts, twins = audit.counts, audit.duplicates
+    table = Table(
+        caption="The three cohorts",
+        columns=("Cohort", "Images", "Patients"),
+        rows=(
+            (text("Training (T)"), figure(counts.train_images), figure(counts.train_patients)),
+            (text("Held out, unseen (H)"), figure(counts.holdout_images), figure(counts.holdout_patients)),
+            (text("Synthetic (S)"), figure(counts.synthetic), text("none")),
+        ),
+        numeric=(1, 2),
+        weights=(4, 2, 2),
+    )
+    items = (
+        ("Patient ids", "yes" if audit.patient_level else "none: each image counted as one person"),
+        ("Near-duplicates across training patients", say.whole(twins.across_patients_in_train)),
+        ("Near-duplicates across training and unseen patients", say.whole(twins.across_train_and_holdout)),
+    )
+    return Section(title="Data", blocks=(table, Facts(items=items)))
+
+
+def coverage(summary: Summary) -> Section:
+    """Which attacks of the guidance papers this report speaks to."""
+    searched = (
+        "searched for in every image" if summary.audit is not None else "not tested: no cohort was given"
+    )
+    drawn = "tested by generate and filter" if summary.extraction is not None else "not tested"
+    rows = (
+        ("WP29 05/2014, singling out", "copies of a patient's film", searched),
+        ("WP29 05/2014, linkability", "two images of one person", "in part: nearest patient named, no outside data"),
+        ("WP29 05/2014, inference", "learning something new of a patient", "not tested"),
+        ("EDPB Opinion 28/2024", "extraction from the model", drawn),
+        ("EDPB Opinion 28/2024", "membership of the training data", "not tested"),
+        ("ISO/IEC 27559, NIST SP 800-188", "governance: who decides, conditions, review", "conditions, sign-off"),
+    )  # fmt: skip
+    table = Table(
+        caption="What the guidance papers ask for, and what was done",
+        columns=("Source", "Attack or question", "In this report"),
+        rows=tuple(tuple(text(words) for words in row) for row in rows),
+        weights=(3, 3, 4),
+    )
+    return Section(title="Attack coverage", blocks=(table,))
+
+
+LIMITS = (
+    "Every probability holds when unseen patients and training patients come from the same source and were split by "
+    "chance.",
+    "Power was measured on edits made by hand. A generator may change a copy in ways that are harder to see.",
+    "A rank p-value cannot go below one over the size of the reference plus one.",
+    "A tail fitted to the most alike people of the reference extends their pattern; its upper limit is used, never "
+    "its best guess.",
+    "Upper limits of what may have been missed hold for copies of the planted kinds and strengths only.",
+)
+
+
+def limits() -> Section:
+    """What the numbers rest on."""
+    return Section(title="Limits", blocks=(Bullets(items=LIMITS),))
+
+
+def provenance(summary: Summary) -> Section:
+    """Hashes, versions, settings and seed."""
+    origin = summary.origin
+    ids = (
+        ("audit", origin.audit_id),
+        ("extraction", origin.extraction_id),
+        ("synthetic cohort", origin.synthetic_id),
+        ("model", origin.model_id),
+    )
+    items = [(f"{name} (SHA-256 of its manifest)", value) for name, value in ids if value]
+    items += [(f"version of {name}", version) for name, version in sorted(origin.versions.items())]
+    if origin.seed is not None:
+        items.append(("seed", str(origin.seed)))
+    if summary.audit is not None:
+        for name, value in summary.audit.settings.model_dump().items():
+            shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+            items.append((f"setting {name}", shown))
+    lead = Paragraph(
+        text="The audit's id covers the ids of the training and the held-out cohort, which are not printed here: "
+        "nobody can use this report to ask whether a given film was among them.",
+        quiet=True,
+    )
+    return Section(title="Provenance", blocks=(lead, Facts(items=tuple(items), code=True)))
+
+
+def commands(summary: Summary) -> Section:
+    """How to repeat and to check it."""
+    seed = 0 if summary.origin.seed is None else summary.origin.seed
+    lines = []
+    if summary.audit is not None:
+        lines.append(f"medaudit audit --train T --holdout H --synthetic S --out A --seed {seed}")
+    if summary.extraction is not None:
+        lines.append(f"medaudit extract --model M --train T --holdout H --out X --seed {seed}")
+    lines.append("medaudit report A --out R" if summary.extraction is None else "medaudit report A X --out R")
+    if summary.audit is None:
+        lines[-1] = "medaudit report X --out R"
+    lines += ["medaudit release --synthetic S --audit A --out D", "medaudit verify D"]
+    lead = Paragraph(
+        text="Inside, with the cohorts at hand, the first lines give the same bytes again; the receiver runs the last."
+    )
+    return Section(title="Reproduce and verify", blocks=(lead, Commands(lines=tuple(lines))))

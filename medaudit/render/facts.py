@@ -1,0 +1,308 @@
+"""The allow-list: the aggregate numbers that a shareable report may be written from.
+
+Nothing is redacted here; what is not named below simply is not taken over. Each model copies the fields it
+declares from the findings and no others, so a field that the findings gain later stays out until someone adds it
+here. Free text passes `PlainText`, which refuses anything that looks like a pseudonym or a path.
+
+Axes: N synthetic images, R reference patients, B histogram cells.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
+from medaudit.errors import ReportLeak
+from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+
+PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}", re.IGNORECASE)
+# Two or more segments after a slash or a drive letter; a single slash in prose ("and/or") is not a path.
+FILE_PATH = re.compile(
+    r"(?:(?<![\w/:.])~?/(?:[\w.~-]+/)+[\w.~-]+)|(?:\b[A-Za-z]:\\[\w.\\ -]+)|(?:\bfile://\S+)"
+    r"|(?:\b[\w-]+\.(?:dcm|dicom|npz|npy|png|jpe?g|tiff?|nii)\b)",
+    re.IGNORECASE,
+)
+_LONGEST_TEXT = 600
+
+
+def plain_text(text: str) -> str:
+    """Let a sentence of the findings through when it names no one and nothing on disk; ReportLeak otherwise."""
+    if PSEUDONYM.search(text) or FILE_PATH.search(text) or len(text) > _LONGEST_TEXT:
+        raise ReportLeak(
+            "a sentence of the findings holds a pseudonym, a path or more text than a sentence; "
+            "it cannot enter a report, run the audit again with this version"
+        )
+    return text
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+PlainText = Annotated[str, AfterValidator(plain_text)]
+Finite = Annotated[float | None, AfterValidator(_finite)]
+
+
+class Aggregate(BaseModel):
+    """A record of aggregates; reads the fields it declares from any object and ignores the rest."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
+
+
+class RateFacts(Aggregate):
+    """`count` of `of` with its interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+    of: int
+    confidence: float
+
+
+class CountFacts(Aggregate):
+    """How much was compared with how much."""
+
+    synthetic: int
+    train_images: int
+    train_patients: int
+    holdout_images: int
+    holdout_patients: int
+    flagged: int
+    suspects: int
+    patients_exposed: int
+
+
+class CohortTestFacts(Aggregate):
+    """The test of the cohort as a whole."""
+
+    nearest_in_train: int
+    of: int
+    expected: float
+    excess_p: float
+    run_length: int
+    run_patients: int
+    run_p: float
+    smallest_detectable_run: int | None
+    excess_copy_rate: Finite
+    excess_copy_rate_low: Finite
+    excess_copy_rate_high: Finite
+    alpha: float
+    permutations: int
+    rejects: bool
+
+
+class DetectorFacts(Aggregate):
+    """One detector. Its extremes are given as quantiles that at least ten images or people stand behind."""
+
+    name: PlainText
+    meaning: PlainText
+    neighbours: int
+    reference_size: int
+    tail_points: int | None
+    smallest_p: float
+    alpha_familywise: float
+    alpha_fdr: float
+    score_line: Finite
+    flagged_familywise: int
+    flagged_fdr: int
+    suspects: int
+    expected_suspects: float
+    fdr_needs: int
+    quantile: float | None = None  # the share of images below the two distances that follow
+    close_synthetic: float | None = None
+    close_unseen: float | None = None
+    ratios: Histogram | None = None  # adaptive ratio, exp(-score)
+    distances: Histogram | None = None
+
+
+class PlantedFacts(Aggregate):
+    """Planted copies of one kind."""
+
+    kind: PlainText
+    strength: PlainText
+    required: bool
+    power: RateFacts
+    by_detector: dict[str, RateFacts]
+
+
+class ControlFacts(Aggregate):
+    """What the audit would have seen."""
+
+    negative: RateFacts
+    planted: tuple[PlantedFacts, ...]
+    minimum_power: float | None
+    weakest_kind: str | None
+
+
+class BoundFacts(Aggregate):
+    """What may still be in there."""
+
+    model_rate_upper: float | None
+    hidden_copies: int | None
+    alpha: float
+    wording: PlainText
+
+
+class DuplicateFacts(Aggregate):
+    """Near-duplicates in the real data, as counts; the rows stay in the findings."""
+
+    across_patients_in_train: int
+    across_train_and_holdout: int
+
+
+class SettingFacts(Aggregate):
+    """The settings of the audit that a reader needs to repeat it."""
+
+    alpha: float
+    cohort_share: float
+    neighbours: int
+    plants: int
+    required_kinds: tuple[str, ...]
+    required_power: float
+    permutations: int
+    bootstrap: int
+    one_image_one_patient: bool
+
+
+class AuditFacts(Aggregate):
+    """What a shareable report says of an audit."""
+
+    verdict: Verdict
+    reasons: tuple[PlainText, ...]
+    counts: CountFacts
+    cohort_test: CohortTestFacts
+    detectors: tuple[DetectorFacts, ...]
+    controls: ControlFacts
+    bounds: BoundFacts
+    duplicates: DuplicateFacts
+    patient_level: bool
+    budget: dict[str, float]
+    withheld: int
+    settings: SettingFacts
+
+
+class LeakPointFacts(Aggregate):
+    """After `generated` images, `patients` distinct training patients."""
+
+    generated: int
+    patients: int
+
+
+class ExtractionFacts(Aggregate):
+    """What a shareable report says of an extraction."""
+
+    verdict: Verdict
+    reasons: tuple[PlainText, ...]
+    generated: int
+    conditions: int  # how many; their names stay in the findings
+    edge_threshold: float
+    edge_false_rate: float
+    clique_size: int
+    cliques: int
+    cliques_in_holdout: int
+    matched_cliques: int
+    matched_holdout: int
+    patients_extracted: int
+    leak_curve: tuple[LeakPointFacts, ...]
+    new_patient_rate: Finite
+    patients_total_estimate: Finite
+    wording: PlainText
+
+
+class Origin(Aggregate):
+    """Where the numbers come from: ids of artifacts (no file of a patient can be recognised in them)."""
+
+    versions: dict[str, str]
+    seed: int | None = None
+    audit_id: str | None = None
+    extraction_id: str | None = None
+    synthetic_id: str | None = None
+    model_id: str | None = None
+
+
+class Summary(Aggregate):
+    """Everything that a shareable report is built from."""
+
+    institution: PlainText
+    protocol: PlainText
+    audit: AuditFacts | None
+    extraction: ExtractionFacts | None
+    origin: Origin
+
+    @property
+    def verdict(self) -> Verdict:
+        """The graver of the two verdicts; an audit that found nothing does not outweigh an extraction that did."""
+        found = {part.verdict for part in (self.audit, self.extraction) if part is not None}
+        order: tuple[Verdict, ...] = ("do-not-release", "inconclusive", "release-supported")
+        return next(verdict for verdict in order if verdict in found)
+
+
+def audit_facts(
+    audit: Audit,
+    settings: Mapping[str, Any],
+    matches: pa.Table | None,
+    reference: pa.Table | None,
+    hide: bool,
+) -> AuditFacts:
+    """Take over an audit's aggregates.
+
+    `matches` (one row per image and detector) and `reference` (one row per patient and detector) are only counted
+    into cells; with `hide` cells under ten are left out, as the shareable edition must.
+    """
+    return AuditFacts(
+        verdict=audit.verdict,
+        reasons=tuple(audit.reasons),
+        counts=CountFacts.model_validate(audit.counts),
+        cohort_test=CohortTestFacts.model_validate(audit.cohort_test),
+        detectors=tuple(_detector(record, matches, reference, hide) for record in audit.detectors),
+        controls=ControlFacts.model_validate(audit.controls),
+        bounds=BoundFacts.model_validate(audit.bounds),
+        duplicates=DuplicateFacts.model_validate(audit.duplicates),
+        patient_level=audit.patient_level,
+        budget=dict(audit.budget),
+        withheld=len(audit.withheld),
+        settings=SettingFacts(**{name: settings[name] for name in SettingFacts.model_fields}),
+    )
+
+
+def extraction_facts(extraction: Extraction) -> ExtractionFacts:
+    """Take over an extraction's aggregates."""
+    taken = {name: getattr(extraction, name) for name in ExtractionFacts.model_fields if name != "conditions"}
+    taken["leak_curve"] = tuple(LeakPointFacts.model_validate(point) for point in extraction.leak_curve)
+    taken["reasons"] = tuple(extraction.reasons)
+    return ExtractionFacts(**taken, conditions=len(extraction.conditions))
+
+
+def _detector(
+    record: DetectorRecord, matches: pa.Table | None, reference: pa.Table | None, hide: bool
+) -> DetectorFacts:
+    facts = DetectorFacts.model_validate(record)
+    if matches is None or reference is None:
+        return facts
+    ours = matches.filter(pc.equal(matches.column("detector"), record.name))
+    theirs = reference.filter(pc.equal(reference.column("detector"), record.name))
+    if len(ours) == 0 or len(theirs) == 0:
+        return facts
+    distances = _column(ours, "distance"), _column(theirs, "distance")  # (N,), (R,)
+    ratios = np.exp(-_column(ours, "score")), np.exp(-_column(theirs, "score"))
+    share, values = resolvable_quantile(*distances)
+    return facts.model_copy(
+        update={
+            "quantile": share,
+            "close_synthetic": values[0] if values else None,
+            "close_unseen": values[1] if values else None,
+            "ratios": quantise(*ratios, top=2.0, hide=hide),
+            "distances": quantise(*distances, top=None, hide=hide),
+        }
+    )
+
+
+def _column(table: pa.Table, name: str) -> np.ndarray:
+    return table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)

@@ -1,0 +1,185 @@
+"""The table of key numbers: each beside its interval and the value it is to be held against."""
+
+from medaudit.render import wording as say
+from medaudit.render.document import Cell, KeyNumber, KeyNumbers, Section
+from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts, RateFacts, Summary
+from medaudit.stats.intervals import clopper_pearson
+
+KIND_NAMES = {
+    "identity": "unchanged copy",
+    "noise": "noise added",
+    "blur": "blurred",
+    "contrast": "contrast changed",
+    "jpeg": "JPEG compressed",
+    "flip": "mirrored",
+    "shift": "shifted",
+}
+
+
+def kind_name(kind: str) -> str:
+    """A planted kind in plain words."""
+    return KIND_NAMES.get(kind, kind.replace("_", " "))
+
+
+def leading(audit: AuditFacts) -> DetectorFacts:
+    """The detector that flagged most; the first one when none did."""
+    return max(audit.detectors, key=lambda one: one.flagged_familywise + one.flagged_fdr)
+
+
+def key_numbers(summary: Summary) -> Section:
+    """Each number beside its interval and the value it is to be held against."""
+    rows: list[KeyNumber] = []
+    if summary.audit is not None:
+        rows += _found_rows(summary.audit) + _control_rows(summary.audit) + _bound_rows(summary.audit)
+    if summary.extraction is not None:
+        rows += _extraction_rows(summary.extraction)
+    table = KeyNumbers(
+        caption="Intervals hold with 95 % confidence unless marked otherwise. Every word is explained in the glossary.",
+        rows=tuple(rows),
+    )
+    return Section(title="Key numbers", blocks=(table,), page="first")
+
+
+def share(rate: RateFacts) -> Cell:
+    """A rate as `97 of 100 (97.0 %)`."""
+    return Cell(
+        text=f"{say.whole(rate.count)} of {say.whole(rate.of)} ({say.percent(rate.value)})", value=rate.value
+    )
+
+
+def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
+    counts, test = audit.counts, audit.cohort_test
+    interval = clopper_pearson(counts.flagged, counts.synthetic)
+    found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)} ({say.percent(interval.value)})"
+    rows = [
+        KeyNumber(
+            name="Synthetic images found to be copies",
+            value=Cell(text=found, value=counts.flagged),
+            interval=say.span(interval.low, interval.high),
+            low=interval.low,
+            high=interval.high,
+            reference=Cell(text="0 in a cohort without copies", value=0),
+        ),
+        KeyNumber(
+            name="Training patients they show",
+            value=Cell(
+                text=f"{say.whole(counts.patients_exposed)} of {say.whole(counts.train_patients)}",
+                value=counts.patients_exposed,
+            ),
+            interval="counted, not estimated",
+            reference=Cell(text="0", value=0),
+        ),
+        KeyNumber(
+            name="Suspects, listed for the reviewer",
+            value=Cell(text=say.whole(counts.suspects), value=counts.suspects),
+            interval="counted, not estimated",
+            reference=_expected_suspects(audit),
+        ),
+        KeyNumber(
+            name="Images nearer to a training patient than to any unseen one",
+            value=Cell(
+                text=f"{say.whole(test.nearest_in_train)} of {say.whole(test.of)}",
+                value=test.nearest_in_train,
+            ),
+            interval=f"p-value {say.chance(test.excess_p)}",
+            low=test.excess_p,
+            reference=Cell(text=f"{say.number(test.expected)} by chance", value=test.expected),
+        ),
+        KeyNumber(
+            name="Excess copy rate",
+            value=Cell(text=say.percent(test.excess_copy_rate), value=test.excess_copy_rate),
+            interval=say.span(test.excess_copy_rate_low, test.excess_copy_rate_high),
+            low=test.excess_copy_rate_low,
+            high=test.excess_copy_rate_high,
+            reference=Cell(text="0 %", value=0),
+        ),
+    ]
+    return rows + _closest_row(leading(audit))
+
+
+def _expected_suspects(audit: AuditFacts) -> Cell:
+    expected = sum(detector.expected_suspects for detector in audit.detectors)
+    return Cell(text=f"up to {say.number(expected, 2)} by chance", value=expected)
+
+
+def _closest_row(detector: DetectorFacts) -> list[KeyNumber]:
+    name = f"Distance of the closest synthetic images ({detector.name})"
+    if detector.quantile is None or detector.close_synthetic is None:
+        return []
+    return [
+        KeyNumber(
+            name=name,
+            value=Cell(text=say.number(detector.close_synthetic), value=detector.close_synthetic),
+            interval=f"closest {say.percent(detector.quantile)}",
+            reference=Cell(
+                text=f"{say.number(detector.close_unseen)} for unseen people", value=detector.close_unseen
+            ),
+        )
+    ]
+
+
+def _control_rows(audit: AuditFacts) -> list[KeyNumber]:
+    negative = audit.controls.negative
+    rows = [
+        KeyNumber(
+            name="False alarms: unseen people flagged",
+            value=share(negative),
+            interval=say.span(negative.low, negative.high),
+            low=negative.low,
+            high=negative.high,
+            reference=Cell(text="0 %", value=0),
+        )
+    ]
+    weakest = [one for one in audit.controls.planted if one.kind == audit.controls.weakest_kind]
+    needed = audit.settings.required_power
+    for planted in weakest[:1]:
+        rows.append(
+            KeyNumber(
+                name=f"Power for the weakest required kind of copy ({kind_name(planted.kind)})",
+                value=share(planted.power),
+                interval=say.span(planted.power.low, planted.power.high),
+                low=planted.power.low,
+                high=planted.power.high,
+                reference=Cell(text=f"interval above {say.percent(needed)}", value=needed),
+            )
+        )
+    return rows
+
+
+def _bound_rows(audit: AuditFacts) -> list[KeyNumber]:
+    bounds = audit.bounds
+    if audit.counts.flagged:
+        return []
+    sure = f"upper limit, {say.percent(1 - bounds.alpha)}"
+    missed = (
+        say.NOT_RESOLVABLE if bounds.hidden_copies is None else f"at most {say.whole(bounds.hidden_copies)}"
+    )
+    rate = say.NOT_RESOLVABLE if bounds.model_rate_upper is None else say.fewer_than(bounds.model_rate_upper)
+    return [
+        KeyNumber(
+            name="Copies of the tested kinds that may have been missed",
+            value=Cell(text=missed, value=bounds.hidden_copies),
+            interval=sure,
+            reference=Cell(text=f"of {say.counted(audit.counts.synthetic, 'image')}"),
+        ),
+        KeyNumber(
+            name="How often the model may copy",
+            value=Cell(text=rate, value=bounds.model_rate_upper),
+            interval=sure,
+            reference=Cell(text="for the kinds tested"),
+        ),
+    ]
+
+
+def _extraction_rows(extraction: ExtractionFacts) -> list[KeyNumber]:
+    return [
+        KeyNumber(
+            name="Training patients extracted from the model",
+            value=Cell(text=say.whole(extraction.patients_extracted), value=extraction.patients_extracted),
+            interval=f"from {say.counted(extraction.generated, 'image')}",
+            reference=Cell(
+                text=f"{say.whole(extraction.matched_holdout)} matches with unseen people",
+                value=extraction.matched_holdout,
+            ),
+        )
+    ]

@@ -1,0 +1,152 @@
+"""The findings that a report is about, opened, checked against each other, and taken over into its facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.findings import (
+    AUDIT_JSON,
+    DETECTOR_MATCHES,
+    EXTRACT_JSON,
+    REFERENCE,
+    Audit,
+    Extraction,
+    open_audit,
+    open_extraction,
+    read_matches,
+)
+from medaudit.artifacts.store import Artifact, open_artifact
+from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.images.intensity import resize_unit
+from medaudit.stages.clearance import settings_of
+
+if TYPE_CHECKING:
+    from medaudit.render.confidential import Details, Pictures
+    from medaudit.render.facts import AuditFacts, Summary
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An audit, an extraction, or both."""
+
+    audit: tuple[Artifact, Audit] | None = None
+    extraction: tuple[Artifact, Extraction] | None = None
+
+    def parents(self) -> dict[str, str]:
+        """Ids of the findings, by role."""
+        named = (("audit", self.audit), ("extract", self.extraction))
+        return {name: part[0].id for name, part in named if part is not None}
+
+    def lineage(self) -> dict[str, str]:
+        """Ids of the findings, and of the cohorts and the model behind them, by role."""
+        known: dict[str, str] = {}
+        for part in (self.extraction, self.audit):
+            known |= part[0].lineage if part is not None else {}
+        return known | self.parents()
+
+
+def open_evidence(findings: Sequence[Path]) -> Evidence:
+    """Open the folders given: at most one audit and one extraction, both about one training cohort."""
+    if not findings:
+        raise UsageProblem("no findings were given; name the folder of an audit or an extraction")
+    opened: dict[str, Any] = {}
+    for path in findings:
+        artifact = open_artifact(path, "findings", verify=False)
+        kind = (
+            "audit" if _has(artifact, AUDIT_JSON) else "extraction" if _has(artifact, EXTRACT_JSON) else None
+        )
+        if kind is None:
+            raise UsageProblem(
+                f"{path} holds neither an audit nor an extraction; reports are made from those"
+            )
+        if kind in opened:
+            raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
+        opened[kind] = open_audit(path) if kind == "audit" else open_extraction(path)
+    evidence = Evidence(**opened)
+    if evidence.audit and evidence.extraction:
+        trained = [part[0].lineage.get("train") for part in (evidence.audit, evidence.extraction)]
+        if trained[0] != trained[1]:
+            raise CohortMismatch(
+                "the audit and the extraction are about different training cohorts; report on them one by one"
+            )
+    return evidence
+
+
+def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool) -> "Summary":
+    """The aggregates; with `hide` small cells are left out."""
+    from medaudit.render.facts import Origin, Summary, extraction_facts
+
+    lineage = evidence.lineage()
+    leading = evidence.audit or evidence.extraction
+    assert leading is not None
+    return Summary(
+        institution=institution,
+        protocol=protocol,
+        audit=_audit(evidence, hide),
+        extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
+        origin=Origin(
+            versions=dict(leading[0].manifest["versions"]),
+            seed=leading[0].manifest["seed"],
+            audit_id=lineage.get("audit"),
+            extraction_id=lineage.get("extract"),
+            synthetic_id=lineage.get("synthetic"),
+            model_id=lineage.get("model"),
+        ),
+    )
+
+
+def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None":
+    """What only the confidential edition shows; None without an audit."""
+    from medaudit.render.confidential import Details
+
+    if evidence.audit is None:
+        return None
+    artifact, record = evidence.audit
+    return Details(
+        audit=record, matches=read_matches(artifact), lineage=evidence.lineage(), pictures=pictures
+    )
+
+
+def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None) -> "Pictures | None":
+    """A way to fetch pairs from T and S; None when neither is given. Raises CohortMismatch for other cohorts."""
+    if train is None and synthetic is None:
+        return None
+    if train is None or synthetic is None or evidence.audit is None:
+        raise UsageProblem(
+            "pairs of pictures need an audit, its --train and its --synthetic cohort; give all three"
+        )
+    theirs, ours = open_cohort(train), open_cohort(synthetic)
+    for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):
+        if evidence.audit[0].lineage.get(role) != cohort.id:
+            raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give that one")
+
+    def pictures(synthetic_row: int, train_row: int) -> tuple[np.ndarray, np.ndarray]:
+        film = _one(theirs, train_row)
+        return _one(ours, synthetic_row), resize_unit(film, ours.image_shape)
+
+    return pictures
+
+
+def _audit(evidence: Evidence, hide: bool) -> "AuditFacts | None":
+    from medaudit.render.facts import audit_facts
+
+    if evidence.audit is None:
+        return None
+    artifact, record = evidence.audit
+    matches, reference = (
+        read_matches(artifact, name) if _has(artifact, name) else None
+        for name in (DETECTOR_MATCHES, REFERENCE)
+    )
+    return audit_facts(record, settings_of(artifact).model_dump(), matches, reference, hide=hide)
+
+
+def _one(cohort: Cohort, row: int) -> np.ndarray:
+    return cohort.unit(slice(row, row + 1))[0]
+
+
+def _has(artifact: Artifact, name: str) -> bool:
+    return name in artifact.manifest["files"]

@@ -213,13 +213,13 @@ def _image(dataset: Dataset, facts: Facts) -> None:
     dataset.BurnedInAnnotation = "NO" if facts.text_checked else "YES"
     dataset.RecognizableVisualFeatures = "NO"
     dataset.LossyImageCompression = "00"
-    dataset.RescaleIntercept = 0
-    dataset.RescaleSlope = 1
+    dataset.RescaleIntercept = "0"
+    dataset.RescaleSlope = "1"
     dataset.RescaleType = "US"
     dataset.PresentationLUTShape = "IDENTITY"
     # PS3.3 C.11.2.1.2.1: center 2048, width 4096 maps 0 to black and 4095 to white
-    dataset.WindowCenter = 2048
-    dataset.WindowWidth = 4096
+    dataset.WindowCenter = "2048"
+    dataset.WindowWidth = "4096"
 
 
 def _pixels(dataset: Dataset, image_shape: tuple[int, int]) -> None:

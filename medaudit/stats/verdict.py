@@ -209,7 +209,8 @@ def _power_sentences(power: Mapping[str, Rate], required_power: float) -> list[s
         rate = power[kind]
         sentences.append(
             f"The audit found {rate.count:,} of {rate.of:,} planted {KIND_WORDS.get(kind, kind)}: power is at least "
-            f"{_percent(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} is required."
+            f"{_percent(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} "
+            "is required."
         )
     return sentences
 
@@ -218,8 +219,8 @@ def _negative_sentences(negative: Rate, promise: float) -> list[str]:
     if negative.low <= promise:
         return []
     return [
-        f"{negative.count:,} of {negative.of:,} unseen people were flagged like copies (at least {_share(negative.low)}), "
-        f"more than the {_share(promise)} promised; flags cannot be told from chance likeness here."
+        f"{negative.count:,} of {negative.of:,} unseen people were flagged as if they were copies (a rate of at least "
+        f"{_share(negative.low)}), more than the {_share(promise)} promised; copies cannot be told from likeness here."
     ]
 
 
@@ -234,8 +235,8 @@ def _notes(suspects: int, expected_suspects: float, duplicates_in_train: int) ->
     if duplicates_in_train:
         pairs = "pair" if duplicates_in_train == 1 else "pairs"
         notes.append(
-            f"{duplicates_in_train:,} {pairs} of nearly the same images belong to different training patients; they make "
-            "unseen people look closer and copies harder to find. Run dedup to remove them."
+            f"{duplicates_in_train:,} {pairs} of nearly the same images belong to different training patients; they "
+            "make unseen people look closer and copies harder to find. Run dedup to remove them."
         )
     return notes
 

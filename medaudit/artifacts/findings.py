@@ -104,6 +104,7 @@ class CohortTest(Record):
     alpha: float
     permutations: int
     rejects: bool
+    detector: str | None = None  # whose distance says which real image is nearest
 
 
 class DetectorRecord(Record):
@@ -162,6 +163,10 @@ class Duplicates(Record):
     across_patients_in_train: int
     across_train_and_holdout: int
     pairs: list[tuple[str, int, int]] = Field(default_factory=list)  # (where, row, row), at most 100
+    lines: dict[str, float] = Field(
+        default_factory=dict
+    )  # largest distance of a duplicate under each detector
+    people_left_out: int = 0  # reference patients set aside because a film of theirs has a duplicate
 
 
 class Audit(Record):

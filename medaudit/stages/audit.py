@@ -1,0 +1,130 @@
+"""`medaudit audit`: is anyone of T recognisable in S? STATISTICS 1 to 7, composed.
+
+Every synthetic image is compared with every training image by every detector; what counts as close is learnt from
+unseen people (training patients without themselves, and held-out patients); planted copies and unseen people taken
+through the identical path say what would have been seen. Memory: see `scoring`; T is never loaded whole when large.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medaudit.artifacts.findings import (
+    AUDIT_JSON,
+    DETECTOR_MATCHES,
+    EXIT_CODES,
+    MATCHES,
+    REFERENCE,
+    open_audit,
+    write_record,
+)
+from medaudit.artifacts.store import Draft, Request, finished
+from medaudit.config import AuditSettings
+from medaudit.detectors import DETECTORS
+from medaudit.devices import pick_device
+from medaudit.errors import ReferenceTooSmall, UsageProblem
+from medaudit.progress import SILENT, Progress
+from medaudit.stages.audit_record import Case, audit_record, summary
+from medaudit.stages.belonging import open_sides
+from medaudit.stages.closeness import DETECTOR, compare_sides
+from medaudit.stages.controls import Plants, weigh
+from medaudit.stages.duplicates import find_doubles
+from medaudit.stages.examination import Examined, examine, match_table, reference_table
+from medaudit.stages.outcome import Outcome
+from medaudit.stages.scoring import draw_people, set_up
+from medaudit.stages.searching import Machine
+from medaudit.stages.sides import Described, Side
+from medaudit.stats.budget import split_alpha
+from medaudit.stats.matching import rows_of_speakers, usable_neighbours
+
+MEMORY_BYTES = 1 << 30
+
+
+def run(
+    train: Path,
+    holdout: Path,
+    synthetic: Path,
+    out: Path,
+    settings: AuditSettings | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Progress = SILENT,
+    *,
+    withheld: Sequence[int] = (),
+    alpha_spent: float = 0.0,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Outcome:
+    """Audit S against T with H as unseen people; the exit code is the verdict's.
+
+    `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha.
+    Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem.
+    """
+    settings = settings or AuditSettings()  # type: ignore[call-arg]
+    if not 0 <= alpha_spent < settings.alpha:
+        raise UsageProblem(
+            f"alpha_spent must leave something of alpha {settings.alpha:g}; raise alpha in the config"
+        )
+    processor = str(pick_device(device))
+    left_out = sorted(int(row) for row in withheld)
+    sides = open_sides(train, holdout, synthetic, left_out)
+    if len(sides[0]) < 2:
+        raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
+    request = Request(
+        "findings",
+        {
+            "command": "audit",
+            **settings.model_dump(mode="json"),
+            "withheld": left_out,
+            "alpha_spent": alpha_spent,
+        },
+        seed,
+        {name: side.cohort.id for name, side in zip(("train", "holdout", "synthetic"), sides, strict=True)},
+    )
+    if finished(out, request) is None:
+        with Draft(out, request) as draft:
+            machine = Machine(processor, memory_bytes, progress, draft.scratch)
+            case, examined = _examine(*sides, settings, alpha_spent, seed, machine)
+            write_record(draft.file(AUDIT_JSON), audit_record(case, examined, left_out))
+            _write_tables(draft, case, examined)
+            draft.commit()
+    record = open_audit(out)[1]
+    data = record.model_dump(mode="json", by_alias=True)
+    return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
+
+
+def _examine(
+    train: Side, holdout: Side, synthetic: Side, settings: AuditSettings, alpha_spent: float, seed: int,
+    machine: Machine,
+) -> tuple[Case, list[Examined]]:  # fmt: skip
+    """Duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
+    doubles = find_doubles(train, holdout, machine, seed)
+    k, usable = usable_neighbours(settings.neighbours, train.groups)
+    people = draw_people(train, holdout, usable, (doubles.in_train, doubles.in_holdout), seed)
+    budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
+    plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
+    examined: list[Examined] = []
+    for detector in DETECTORS:
+        described = Described.of(train, detector, machine.memory_bytes)
+        bench = set_up(
+            described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
+        )
+        examined.append(examine(bench, described, synthetic, plants, machine))
+    chosen = next(seen for seen in examined if seen.bench.detector is DETECTOR)
+    cohort = compare_sides(chosen.bench, synthetic, chosen.found, train, holdout, settings, seed, machine)
+    seen = {part.bench.detector.name: part.seen for part in examined}
+    evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
+    return Case(train, holdout, synthetic, settings, alpha_spent, doubles, people, cohort, evidence), examined
+
+
+def _write_tables(draft: Draft, case: Case, examined: list[Examined]) -> None:
+    """Matches by detector, the match of the detector that speaks for each image, and the reference."""
+    tables = [match_table(seen, case.train, case.synthetic) for seen in examined]
+    everything = pa.concat_tables(tables)
+    judged = [seen.judged for seen in examined]
+    speaking = rows_of_speakers([j.flagged for j in judged], [j.upper for j in judged], [j.p for j in judged])
+    pq.write_table(everything, draft.file(DETECTOR_MATCHES))
+    pq.write_table(everything.take(pa.array(speaking)), draft.file(MATCHES))
+    people = [reference_table(seen, case.people, case.train, case.holdout) for seen in examined]
+    pq.write_table(pa.concat_tables(people), draft.file(REFERENCE))

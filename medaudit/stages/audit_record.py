@@ -1,0 +1,147 @@
+"""The record of an audit, and what it says on the screen. The words of the verdict are stats/verdict's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Bounds, CohortTest, Counts, Duplicates
+from medaudit.config import AuditSettings
+from medaudit.stages.controls import Evidence
+from medaudit.stages.duplicates import Doubles
+from medaudit.stages.examination import Examined, detector_record
+from medaudit.stages.scoring import People
+from medaudit.stages.sides import Side
+from medaudit.stats.bounds import hidden_copies, model_rate_upper
+from medaudit.stats.matching import promised_false_alarms, union
+from medaudit.stats.verdict import CohortEvidence, decide, zero_found_wording
+
+_PAIRS = 100  # of duplicates that are listed
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that an audit looked at and found beside the detectors' results."""
+
+    train: Side
+    holdout: Side
+    synthetic: Side
+    settings: AuditSettings
+    alpha_spent: float
+    doubles: Doubles
+    people: People
+    cohort: tuple[CohortEvidence, CohortTest]
+    controls: Evidence
+
+    @property
+    def patient_level(self) -> bool:
+        """Whether images can be counted as people."""
+        known = self.train.cohort.has_patients and self.holdout.cohort.has_patients
+        return known or self.settings.one_image_one_patient
+
+
+def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) -> Audit:
+    """audit.json, with the verdict and its reasons."""
+    counts = _counts(case, examined)
+    bounds = _bounds(case, counts)
+    budget = examined[0].bench.budget
+    records = [detector_record(seen) for seen in examined]
+    verdict, reasons = decide(
+        synthetic=counts.synthetic,
+        train_images=counts.train_images,
+        train_patients=counts.train_patients,
+        holdout_images=counts.holdout_images,
+        holdout_patients=counts.holdout_patients,
+        flagged=counts.flagged,
+        patients_exposed=counts.patients_exposed,
+        suspects=counts.suspects,
+        expected_suspects=sum(record.expected_suspects for record in records),
+        cohort=case.cohort[0],
+        power=case.controls.power,
+        required_power=case.settings.required_power,
+        negative=case.controls.negative,
+        negative_promise=promised_false_alarms(
+            counts.synthetic, budget.familywise_each, budget.fdr_each, budget.detectors
+        ),
+        detectors_without_line=tuple(record.name for record in records if record.tail_points is None),
+        duplicates_in_train=len(case.doubles.train),
+        duplicates_across=len(case.doubles.across),
+        patient_level=case.patient_level,
+        rate_upper=bounds.model_rate_upper,
+        hidden=bounds.hidden_copies,
+        alpha=case.settings.alpha,
+    )
+    return Audit(
+        schema_="medaudit.audit/1",
+        verdict=verdict,
+        reasons=reasons,
+        counts=counts,
+        cohort_test=case.cohort[1],
+        detectors=records,
+        controls=case.controls.record,
+        bounds=bounds,
+        duplicates=_duplicates(case),
+        patient_level=case.patient_level,
+        budget={"alpha": case.settings.alpha, "alpha_spent": case.alpha_spent, **budget.as_dict()},
+        withheld=withheld,
+    )
+
+
+def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
+    flagged = union([seen.judged.flagged for seen in examined])
+    suspect = union([seen.judged.suspect for seen in examined])
+    exposed = {
+        int(person) for seen in examined for person in case.train.groups[seen.found.row[seen.judged.flagged]]
+    }
+    return Counts(
+        synthetic=len(case.synthetic),
+        train_images=len(case.train),
+        train_patients=case.train.people,
+        holdout_images=len(case.holdout),
+        holdout_patients=case.holdout.people,
+        flagged=int(flagged.sum()),
+        suspects=int((suspect & ~flagged).sum()),
+        patients_exposed=len(exposed),
+    )
+
+
+def _bounds(case: Case, counts: Counts) -> Bounds:
+    """Only where nothing was flagged: a bound from zero found says nothing about a release in which copies were."""
+    alpha, weakest = case.settings.alpha, case.controls.weakest
+    if counts.flagged:
+        wording = "copies were found, so no bound for a release without any applies"
+        return Bounds(model_rate_upper=None, hidden_copies=None, alpha=alpha, wording=wording)
+    power_low = weakest[1] if weakest else 0.0
+    rate, hidden = model_rate_upper(counts.synthetic, power_low, alpha), hidden_copies(power_low, alpha)
+    wording = zero_found_wording(counts.synthetic, rate, hidden, alpha)
+    return Bounds(model_rate_upper=rate, hidden_copies=hidden, alpha=alpha, wording=wording)
+
+
+def _duplicates(case: Case) -> Duplicates:
+    doubles, train, holdout = case.doubles, case.train.rows, case.holdout.rows
+    pairs = [("train and holdout", int(train[a]), int(holdout[b])) for a, b in doubles.across.places]
+    pairs += [("train", int(train[a]), int(train[b])) for a, b in doubles.train.places]
+    return Duplicates(
+        across_patients_in_train=len(doubles.train),
+        across_train_and_holdout=len(doubles.across),
+        pairs=pairs[:_PAIRS],
+        lines=doubles.lines,
+        people_left_out=len(doubles.in_train) + len(doubles.in_holdout),
+    )
+
+
+def summary(record: Audit, out: Path) -> tuple[str, ...]:
+    """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files."""
+    counts, controls = record.counts, record.controls
+    lines = [
+        f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged as copies, "
+        f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
+        f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
+        f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
+        f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
+        "planted copies found: "
+        + ", ".join(f"{p.kind} {p.power.count}/{p.power.of}" for p in controls.planted),
+    ]
+    if record.withheld:
+        lines.append(f"{len(record.withheld):,} images were withheld before this audit")
+    lines += [f"- {reason}" for reason in record.reasons]
+    return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")

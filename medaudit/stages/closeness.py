@@ -1,0 +1,75 @@
+"""Is S as a whole closer to T than to H? Both cohort tests and the excess copy rate, under one detector.
+
+The detector is the most tolerant of edits, local contrast; which it is stands in the record. Axes: N synthetic
+images, P patients of T and H together.
+"""
+
+from medaudit import seeds
+from medaudit.artifacts.findings import CohortTest
+from medaudit.config import AuditSettings
+from medaudit.detectors import DETECTORS
+from medaudit.stages.scoring import Bench
+from medaudit.stages.searching import Found, Machine, search
+from medaudit.stages.sides import Described, Side
+from medaudit.stats.cohort_test import excess_copy_rate, excess_test, leading_run
+from medaudit.stats.matching import excess_line, nearest_people
+from medaudit.stats.verdict import CohortEvidence
+
+DETECTOR = next(detector for detector in DETECTORS if detector.name == "local-contrast")
+
+
+def compare_sides(
+    bench: Bench, synthetic: Side, found: Found, train: Side, holdout: Side, settings: AuditSettings, seed: int,
+    machine: Machine,
+) -> tuple[CohortEvidence, CohortTest]:  # fmt: skip
+    """Search S against H too, then permute patients. `bench` and `found` are those of DETECTOR against T."""
+    described = Described.of(holdout, DETECTOR, machine.memory_bytes)
+    other = search(synthetic, described, 2, machine, f"{DETECTOR.name}-synthetic-holdout")
+    person, in_train, order = nearest_people(
+        found.distance,
+        train.groups[found.row],
+        other.distance,
+        holdout.groups[other.row],
+        train.people,
+        holdout.people,
+    )
+    budget = bench.budget
+    excess = excess_test(person, in_train, draws=settings.permutations, rng=seeds.generator(seed, "excess"))
+    run = leading_run(person[order], in_train, budget.cohort_run)
+    line = excess_line(bench.people.score)
+    rate = excess_copy_rate(
+        found.score > line,
+        train.groups[found.row],
+        bench.people.score > line,
+        replicates=settings.bootstrap,
+        rng=seeds.generator(seed, "excess copy rate"),
+    )
+    evidence = CohortEvidence(
+        nearest_in_train=excess.count,
+        of=excess.of,
+        expected=excess.expected,
+        excess_p=excess.p_value,
+        excess_alpha=budget.cohort_excess,
+        run_length=run.length,
+        run_patients=run.patients,
+        run_p=run.p_value,
+        run_alpha=budget.cohort_run,
+        run_detectable=run.smallest_detectable,
+    )
+    return evidence, CohortTest(
+        nearest_in_train=excess.count,
+        of=excess.of,
+        expected=excess.expected,
+        excess_p=excess.p_value,
+        run_length=run.length,
+        run_patients=run.patients,
+        run_p=run.p_value,
+        smallest_detectable_run=run.smallest_detectable,
+        excess_copy_rate=None if rate is None else rate.value,
+        excess_copy_rate_low=None if rate is None else rate.low,
+        excess_copy_rate_high=None if rate is None else rate.high,
+        alpha=budget.cohort_excess + budget.cohort_run,
+        permutations=settings.permutations,
+        rejects=evidence.rejects,
+        detector=DETECTOR.name,
+    )

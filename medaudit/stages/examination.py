@@ -1,0 +1,133 @@
+"""What one detector says of S: its findings, its record, and its rows of the tables.
+
+Axes: N synthetic images, M images of T, R reference people.
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import pyarrow as pa
+
+from medaudit.artifacts.findings import MATCH_SCHEMA, REFERENCE_SCHEMA, DetectorRecord
+from medaudit.stages.controls import Plants
+from medaudit.stages.scoring import Bench, Judged, People
+from medaudit.stages.searching import Found, Machine, search
+from medaudit.stages.sides import Described, Side
+from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
+from medaudit.stats.matching import match_radius
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One detector's results: of S, of the plants (n,) bool, and how crowded it is around each match (N,)."""
+
+    bench: Bench
+    found: Found
+    judged: Judged
+    seen: np.ndarray
+    radius: float
+    crowd: np.ndarray
+    crowd_people: np.ndarray
+
+
+def examine(bench: Bench, train: Described, synthetic: Side, plants: Plants, machine: Machine) -> Examined:
+    """Search S and the plants against all of T and judge both."""
+    name, k = bench.detector.name, bench.neighbours
+    found = search(synthetic, train, k, machine, f"{name}-synthetic")
+    planted = search(plants, train, k, machine, f"{name}-plants")
+    radius = match_radius(bench.people.distance)
+    crowd, people = _crowd(train, found.row, radius, machine)
+    return Examined(bench, found, bench.judge(found), plants.seen_by(bench, planted), radius, crowd, people)
+
+
+def _crowd(
+    train: Described, rows: np.ndarray, radius: float, machine: Machine
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) images and (N,) patients of T within the radius of each matched image, itself included."""
+    from medaudit.search.nearest import count_within
+
+    matched, back = np.unique(rows, return_inverse=True)
+    parts = []
+    machine.progress.start(f"{train.detector.name}-eidetic", len(matched))
+    for part in train.portions(len(matched), train.side.images(slice(0, 1)), machine.memory_bytes):
+        queries = train.detector.describe(train.side.images(matched[part]))[:, None]
+        parts.append(
+            count_within(
+                queries,
+                train,
+                radius,
+                train.side.groups,
+                device=machine.device,
+                memory_bytes=machine.memory_bytes // 2,
+            )
+        )
+        machine.progress.advance(len(queries))
+    images, people = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return images[back], people[back]
+
+
+def detector_record(seen: Examined) -> DetectorRecord:
+    """The detector's part of audit.json."""
+    bench, people = seen.bench, seen.bench.people
+    line = score_line(bench.tail, bench.count, bench.budget.familywise_each)
+    return DetectorRecord(
+        name=bench.detector.name,
+        meaning=bench.detector.meaning,
+        neighbours=bench.neighbours,
+        reference_size=len(people.score),
+        tail_points=None if bench.tail is None else bench.tail.points,
+        smallest_p=1 / (len(people.score) + 1),
+        alpha_familywise=bench.budget.familywise_each,
+        alpha_fdr=bench.budget.fdr_each,
+        score_line=line if isfinite(line) else None,
+        flagged_familywise=int(seen.judged.familywise.sum()),
+        flagged_fdr=int(seen.judged.fdr.sum()),
+        suspects=int(seen.judged.suspect.sum()),
+        expected_suspects=expected_suspects(bench.count, len(people.score)),
+        fdr_needs=fdr_needs(bench.count, len(people.score), bench.budget.fdr_each),
+        match_radius=seen.radius,
+        closest_synthetic=float(seen.found.distance.min()),
+        closest_unseen=float(people.distance.min()),
+    )
+
+
+def match_table(seen: Examined, train: Side, synthetic: Side) -> pa.Table:
+    """One row per synthetic image, columns of MATCH_SCHEMA; rows are named by their position in their cohort."""
+    found, judged, none = seen.found, seen.judged, seen.found.runner_up < 0
+    return pa.table(
+        {
+            "synthetic_id": synthetic.rows,
+            "train_id": train.rows[found.row],
+            "patient": train.names[found.row],
+            "detector": [seen.bench.detector.name] * len(synthetic),
+            "score": found.score,
+            "distance": found.distance,
+            "p_value": judged.p,
+            "q_value": judged.q,
+            "p_upper": pa.array(judged.upper, mask=np.full(len(synthetic), seen.bench.tail is None)),
+            "eidetic_k": seen.crowd,
+            "eidetic_patients": seen.crowd_people,
+            "flagged": judged.flagged,
+            "suspect": judged.suspect,
+            "runner_up_id": pa.array(train.rows[found.runner_up], mask=none),
+            "runner_up_patient": pa.array(train.names[found.runner_up], type=pa.string(), mask=none),
+            "runner_up_score": pa.array(found.runner_up_score, mask=none),
+        },
+        schema=MATCH_SCHEMA,
+    )
+
+
+def reference_table(seen: Examined, people: People, train: Side, holdout: Side) -> pa.Table:
+    """One row per reference person, columns of REFERENCE_SCHEMA."""
+    names = np.concatenate([train.names[people.train], holdout.names[people.holdout]])
+    return pa.table(
+        {
+            "patient": names,
+            "source": ["train"] * len(people.train) + ["holdout"] * len(people.holdout),
+            "detector": [seen.bench.detector.name] * len(names),
+            "score": seen.bench.people.score,
+            "distance": seen.bench.people.distance,
+        },
+        schema=REFERENCE_SCHEMA,
+    )

@@ -1,0 +1,106 @@
+"""How one detector judges: the reference of unseen people, p-values and flags.
+
+Axes: G images that ask, R reference people.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medaudit import seeds
+from medaudit.detectors import Detector
+from medaudit.stages.searching import Found, Machine, search
+from medaudit.stages.sides import Described, Picked, Side
+from medaudit.stats.budget import Budget
+from medaudit.stats.flags import TailFit, benjamini_hochberg, familywise, fit_tail, suspects
+from medaudit.stats.matching import lone_flags
+from medaudit.stats.reference import conformal_p_values, draw_one_per_patient
+
+
+@dataclass(frozen=True)
+class People:
+    """The unseen people, one image each: places in T (asked without their own patient) and in H."""
+
+    train: np.ndarray
+    holdout: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged:
+    """(G,) each: conformal p, Benjamini-Hochberg q, upper limit of the tail p (1 without a tail), and the flags."""
+
+    p: np.ndarray
+    q: np.ndarray
+    upper: np.ndarray
+    familywise: np.ndarray
+    fdr: np.ndarray
+    suspect: np.ndarray
+    lone: np.ndarray  # would be flagged as the only copy of the release
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Flagged by either rule that counts."""
+        return self.familywise | self.fdr
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One detector, what unseen people score under it, and its part of alpha for a release of `count` images."""
+
+    detector: Detector
+    neighbours: int
+    people: Found
+    tail: TailFit | None
+    count: int
+    budget: Budget
+
+    def judge(self, found: Found) -> Judged:
+        """p-values, q-values and flags of images."""
+        p = conformal_p_values(found.score, self.people.score)
+        q = benjamini_hochberg(p)
+        upper = np.ones(len(p)) if self.tail is None else self.tail.upper_p(found.score)
+        alone, rate = self.budget.familywise_each, self.budget.fdr_each
+        return Judged(
+            p=p,
+            q=q,
+            upper=upper,
+            familywise=familywise(upper, self.count, alone),
+            fdr=q <= rate,
+            suspect=suspects(found.score, self.people.score),
+            lone=lone_flags(p, upper, self.count, alone, rate),
+        )
+
+
+def draw_people(
+    train: Side, holdout: Side, usable: bool, doubled: tuple[np.ndarray, np.ndarray], seed: int
+) -> People:
+    """One image of each patient by seed; patients of whom a film stands under another patient too are left out.
+
+    When that leaves nobody everyone stays: the duplicates are the verdict then. `usable`: whether T's own patients
+    can be asked.
+    """
+    places = []
+    for name, side, double in (("train", train, doubled[0]), ("holdout", holdout, doubled[1])):
+        drawn = draw_one_per_patient(side.groups, seeds.generator(seed, "reference", name))
+        places.append((drawn, drawn[~np.isin(side.groups[drawn], double)]))
+    if not usable:
+        places[0] = (places[0][0][:0], places[0][1][:0])
+    clean = sum(len(kept) for _, kept in places)
+    return People(*(kept if clean else drawn for drawn, kept in places))
+
+
+def set_up(
+    train: Described, holdout: Side, people: People, k: int, count: int, budget: Budget, replicates: int, seed: int,
+    machine: Machine,
+) -> Bench:  # fmt: skip
+    """Ask for every unseen person, then fit the tail of their scores."""
+    name, side = train.detector.name, train.side
+    parts = []
+    if len(people.train):
+        own = Picked(side, people.train)
+        parts.append(search(own, train, k, machine, f"{name}-train", side.groups[people.train]))
+    if len(people.holdout):
+        parts.append(search(Picked(holdout, people.holdout), train, k, machine, f"{name}-holdout"))
+    found = Found.joined(parts)
+    tail = fit_tail(found.score, replicates=replicates, rng=seeds.generator(seed, "tail", name))
+    return Bench(train.detector, k, found, tail, count, budget)

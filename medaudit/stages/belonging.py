@@ -18,17 +18,22 @@ def check_cohorts(train: Cohort, holdout: Cohort, synthetic: Cohort) -> None:
             f"the {what} and the {same} cohort are the same folder's content; give three cohorts"
         )
     _check_roles(train, holdout, synthetic)
-    for cohort in (holdout, synthetic):
-        if cohort.image_shape != train.image_shape:
-            raise CohortMismatch(
-                f"{train.artifact.path} has images of {_size(train)} and {cohort.artifact.path} of {_size(cohort)}; "
-                "ingest both with the same --size"
-            )
+    check_sizes(train, holdout)
+    check_sizes(train, synthetic)
     shared = set(train.patients[train.in_use]) & set(holdout.patients[holdout.in_use]) - {None}
     if shared:
         verb = "patient appears" if len(shared) == 1 else "patients appear"
         raise PatientInBothSplits(
             f"{len(shared)} {verb} in both the training and the held-out cohort; run split again on the whole cohort"
+        )
+
+
+def check_sizes(first: Cohort, second: Cohort) -> None:
+    """Raise CohortMismatch unless both have images of one size."""
+    if first.image_shape != second.image_shape:
+        raise CohortMismatch(
+            f"{first.artifact.path} has images of {_size(first)} and {second.artifact.path} of {_size(second)}; "
+            "ingest both with the same --size"
         )
 
 

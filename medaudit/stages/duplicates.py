@@ -1,7 +1,7 @@
 """Films that stand twice in the real data: which they are, and where the line was drawn.
 
 A pair is a duplicate when both the RMSE and the local-contrast distance are within what a mild re-encoding does to
-one film of this very cohort; see stats/matching.duplicate_line. Axes: M images, n pairs.
+one film of this very cohort; see stats/duplicates.duplicate_line. Axes: M images, n pairs.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from medaudit.detectors import DETECTORS
 from medaudit.images.transforms import add_noise, jpeg
 from medaudit.stages.searching import Machine
 from medaudit.stages.sides import Described, Picked, Side
-from medaudit.stats.matching import duplicate_line, pair_distances, unordered_pairs
+from medaudit.stats.duplicates import duplicate_line, pair_distances, unordered_pairs
 
 _BY_NAME = {detector.name: detector for detector in DETECTORS}
 SEARCHED, CHECKED = _BY_NAME["local-contrast"], _BY_NAME["rmse"]

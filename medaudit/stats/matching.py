@@ -4,7 +4,7 @@ Axes: M rows of a cohort, N images that were searched for, K neighbours, E detec
 A larger score is more copy-like; +inf is an exact copy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +14,6 @@ RATIO_ALPHA = 0.5  # Carlini et al. 2023, sec. 5.1
 FEWEST_NEIGHBOURS = 3  # of a tiny cohort
 MATCH_SHARE = 0.01  # of unseen people come nearer than the match radius
 EXCESS_SHARE = 0.05  # of unseen people lie beyond the line of the excess copy rate
-DUPLICATE_SHARE = 0.99  # of mild re-encodings lie within the duplicate line
 
 
 def patient_codes(patients: np.ndarray) -> np.ndarray:
@@ -133,44 +132,6 @@ def nearest_people(
     person = np.where(closer, person_train, n_train + person_holdout)
     order = np.argsort(np.where(closer, distance_train, distance_holdout), kind="stable")
     return person, np.arange(n_train + n_holdout) < n_train, order
-
-
-def pair_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(N, T, D) and (N, T, D) descriptions → (N,) float64 distances, largest over tiles of the root mean square."""
-    squared = np.square(left.astype(np.float64) - right).mean(axis=-1)
-    return np.sqrt(squared.max(axis=-1))
-
-
-def duplicate_line(reencoded: np.ndarray, strangers: np.ndarray) -> float:
-    """The distance up to which two films are the same film: that of a film to its own mild re-encoding.
-
-    reencoded (n,): distances of films to their re-encodings; strangers (m,): distances of films to the nearest film
-    of another patient. Half of the median stranger is the most, whatever re-encoding does; a median stands while
-    fewer than half of the films have a duplicate.
-    """
-    return min(float(np.quantile(reencoded, DUPLICATE_SHARE)), float(np.median(strangers)) / 2)
-
-
-def unordered_pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(n,) and (n,) rows → (m, 2) int64 pairs, smaller row first, each once, ascending."""
-    both = np.sort(np.stack([left, right], axis=1).astype(np.int64), axis=1)
-    return np.unique(both, axis=0) if len(both) else both
-
-
-def components(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Rows 0 … count - 1 and the pairs that join them → (count,) int64: the smallest row of each row's group."""
-    parent = np.arange(count, dtype=np.int64)
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = int(parent[row])
-        return row
-
-    for left, right in pairs:
-        low, high = sorted((root(int(left)), root(int(right))))
-        parent[high] = low
-    return np.array([root(row) for row in range(count)], dtype=np.int64)
 
 
 def union(flags: Sequence[np.ndarray]) -> np.ndarray:

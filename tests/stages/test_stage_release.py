@@ -317,3 +317,18 @@ def test_image_size_is_stated_in_the_header(case: SimpleNamespace) -> None:
     found = pydicom.dcmread(case.d / "images" / "000001.dcm")
     assert (found.Rows, found.Columns) == (Y, X)
     assert [float(v) for v in found.ImagerPixelSpacing] == [10.0, 10.0]  # 360 mm over the longer side of 36
+
+
+def test_our_own_reader_reads_what_we_write(case: SimpleNamespace) -> None:
+    files = pytest.importorskip("medaudit.readers.files")
+    from medaudit.images.intensity import percentile_unit
+
+    cohort = open_cohort(case.s)
+    for modality in ("DX", "CR"):
+        for syntax in ("explicit", "jpeg-ls"):
+            out = case.folder / f"{modality}-{syntax}"
+            release.run(case.s, case.a, out, modality=modality, transfer_syntax=syntax)
+            for position, row in enumerate(IN_USE, start=1):
+                film, _ = files.read_file(out, f"images/{position:06d}.dcm")
+                expected = percentile_unit(twelve_bits(np.asarray(cohort.pixels[row])).astype(np.float64))
+                assert np.abs(film.unit - expected).max() < 1e-6

@@ -1,0 +1,67 @@
+"""Why a file is not read: a small fixed vocabulary, so that refusals can be counted and shown to anyone.
+
+A reason holds nothing of the file itself: no name, no tag value.
+"""
+
+EMPTY_FILE = "zero bytes"
+NO_PERMISSION = "no permission to read"
+MISSING_FILE = "listed but missing"
+UNLISTED = "not listed in the table"
+PATIENT_CONFLICT = "listed with two patients"
+PATIENT_UNMATCHED = "name does not match the patient regex"
+READ_ERROR = "storage error while reading"
+
+NOT_IMAGE = "not an image"
+NOT_DICOM = "named as DICOM but is not"
+TRUNCATED = "truncated"
+NO_PIXELS = "no pixels"
+TOO_MANY_PIXELS = "too many pixels"
+CONSTANT = "constant image"
+NOT_FINITE = "NaN or infinite pixels"
+COLOUR = "colour"
+MULTI_FRAME = "multi-frame"
+BIT_DEPTH = "bit depth not supported"
+UNDECODABLE = "pixels cannot be decoded"
+DECODER_CRASHED = "decoder crashed"
+
+STRUCTURED_REPORT = "structured report"
+PRESENTATION_STATE = "presentation state"
+KEY_OBJECTS = "key object selection"
+OTHER_OBJECT = "DICOM object without an image"
+DICOM_DIRECTORY = "DICOMDIR"
+LOCALIZER = "localizer"
+SECONDARY_CAPTURE = "secondary capture"
+OTHER_MODALITY = "not a radiograph"
+JPEG_12_BIT = "12-bit JPEG Extended; convert with dcmtk's dcmdjpeg"
+SYNTAX = "transfer syntax cannot be decoded"
+
+DUPLICATE = "duplicate file"
+DUPLICATE_OTHER_PATIENT = "duplicate file under another patient"
+
+REASONS = frozenset(value for name, value in dict(globals()).items() if name.isupper())
+
+# Reasons that rest on what an object calls itself, not on whether it can be decoded. An adapter may accept
+# them: RSNA and SIIM ship their films as secondary captures.
+ACCEPTABLE = frozenset({SECONDARY_CAPTURE, OTHER_MODALITY, LOCALIZER})
+
+
+class Refused(Exception):  # a result that is counted, no error
+    """A file that is not read; `reason` is one of REASONS."""
+
+    def __init__(self, reason: str) -> None:
+        if reason not in REASONS:
+            raise ValueError("a refusal needs a reason of the vocabulary")
+        super().__init__(reason)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["Refused"], tuple[str]]:
+        return (Refused, (self.reason,))
+
+
+def counted(counts: dict[str, int]) -> str:
+    """`3 refused: 2 no pixels, 1 colour`, most frequent first, then by name; `0 refused` for none."""
+    parts = [
+        f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    total = sum(counts.values())
+    return f"{total} refused: {', '.join(parts)}" if parts else "0 refused"

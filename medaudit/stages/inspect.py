@@ -1,0 +1,77 @@
+"""inspect: what a source holds, what was guessed, and what cannot be read, before anything runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medaudit.progress import SILENT, Progress
+from medaudit.readers.layouts import Listing, list_source
+from medaudit.readers.pool import worker_count
+from medaudit.readers.refusals import counted
+from medaudit.readers.survey import Survey, survey, try_codings
+from medaudit.stages.outcome import Outcome
+
+
+def run(
+    source: Path,
+    layout: str = "auto",
+    manifest: Path | None = None,
+    patient_regex: str | None = None,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+) -> Outcome:
+    """Read headers only, and decode one film of each coding. Raises SourceMissing, LayoutUnknown, NothingReadable."""
+    listing = list_source(source, layout, manifest, patient_regex)
+    used = worker_count(workers, len(listing.entries), listing.size_bytes)
+    found = survey(listing, used, progress)
+    tried = try_codings(listing, found)
+    facts = found.facts()
+    decodes = {f"{coding}, {bits} bit": reason or "decoded" for (coding, bits), reason in tried.items()}
+    data: dict[str, Any] = {
+        "layout": listing.layout,
+        "why": listing.why,
+        **facts,
+        "decodes": decodes,
+        "ignored": dict(listing.ignored),
+        "warnings": [*listing.warnings, *found.warnings()],
+    }
+    return Outcome(tuple(_lines(listing, found, data)), data)
+
+
+def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"layout: {listing.layout} ({listing.why})",
+        f"films: {found.readable} of {found.films} readable by their headers, {counted(found.refused)}",
+        f"patients: {patients_line(data['films_per_patient'])}",
+        f"views: {_counts(data['views'])}",
+        f"formats: {_counts(data['formats'])}",
+    ]
+    if found.splits:
+        lines.append(f"splits named by the source: {_counts(data['splits'])}")
+    if found.modalities:
+        lines.append(f"modalities: {_counts(data['modalities'])}")
+        lines.append(f"polarity: {_counts(data['polarities'])}")
+    for name, count in data["codings"].items():
+        lines.append(f"coding: {name}: {count} films, one tried: {data['decodes'][name]}")
+    if found.readable:
+        lines.append(
+            f"size: short sides {found.smallest} to {found.shortest} px, longest side {found.longest} px"
+        )
+    if listing.ignored:
+        lines.append(f"passed over, by ending: {_counts(listing.ignored)}")
+    return lines + [f"note: {warning}" for warning in data["warnings"]]
+
+
+def patients_line(facts: Mapping[str, float]) -> str:
+    """`117 (1 to 66 films each, median 2; 64 with more than one)`."""
+    if not facts["patients"]:
+        return "none named"
+    return (
+        f"{facts['patients']} ({facts['fewest']} to {facts['most']} films each, median {facts['median']:g}; "
+        f"{facts['with_several']} with more than one)"
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count}" for name, count in ordered) or "none"

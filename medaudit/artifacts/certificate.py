@@ -57,6 +57,7 @@ class CertifiedCohortTest(Record):
     alpha: float
     permutations: int
     rejects: bool
+    detector: str | None
 
 
 class CertifiedDetector(Record):
@@ -134,6 +135,7 @@ def certify(
             alpha=test.alpha,
             permutations=test.permutations,
             rejects=test.rejects,
+            detector=test.detector,
         ),
         detectors=[
             CertifiedDetector(**{name: getattr(one, name) for name in CertifiedDetector.model_fields})

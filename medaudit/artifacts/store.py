@@ -21,7 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from medaudit.errors import ArtifactBroken, ArtifactKindMismatch, MedauditError, OutputExists, StorageFull
+from medaudit.errors import (
+    ArtifactBroken,
+    ArtifactKindMismatch,
+    MedauditError,
+    OutputExists,
+    StorageFull,
+    UsageProblem,
+)
 
 SCHEMA = "medaudit.artifact/1"
 MANIFEST = "manifest.json"
@@ -155,6 +162,8 @@ def finished(out: Path, request: Request) -> Artifact | None:
     if out.is_dir() and (out / MANIFEST).is_file():
         artifact = open_artifact(out)
         if artifact.manifest.get("request") == request.fingerprint():
+            with suppress(OSError):  # left by a kill between the rename and the end of the draft
+                _lock_path(out).unlink(missing_ok=True)
             return artifact
         raise OutputExists(
             f"{out} was made with other arguments or inputs; choose another --out or remove it"
@@ -174,13 +183,16 @@ class Draft:
         self.request = request
         self.path = out.parent / f".{out.name}.partial"
         self.resumed = False
-        self._lock_path = out.parent / f".{out.name}.lock"
+        self._lock_path = _lock_path(out)
         self._lock: int | None = None
 
     def __enter__(self) -> "Draft":
         with _disk_full_named(self.out):
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            try:
+                self.out.parent.mkdir(parents=True, exist_ok=True)
+                self._take_lock()
+            except (PermissionError, NotADirectoryError, FileExistsError):
+                raise UsageProblem(f"{self.out} cannot be written there; choose another --out") from None
             try:
                 if self.out.is_dir() and any(self.out.iterdir()):
                     raise OutputExists(f"{self.out} was written meanwhile; run the command again to use it")
@@ -317,6 +329,10 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock_path(out: Path) -> Path:
+    return out.parent / f".{out.name}.lock"
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -21,8 +21,8 @@ from pathlib import Path
 TRAIN_CONFIG = """\
 steps: 120
 batch: 16
-channels: [16, 32]
 checkpoint_minutes: 0.02
+network: {channels: [16, 32]}
 """
 
 

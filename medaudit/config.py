@@ -1,5 +1,6 @@
 """Configuration files: YAML, checked against a model; an unknown key is an error."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -120,9 +121,22 @@ def check_settings(body: Any, model: type[AnySettings], where: str) -> AnySettin
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelled key is told before the one it leaves missing.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "the whole file"
         if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(model.model_fields))
-            raise ConfigProblem(f"{where}: unknown key {key!r}; known keys: {known}") from None
+            raise ConfigProblem(
+                f"{where}: unknown key {key!r}; {_known_beside(first['loc'], model)}"
+            ) from None
         raise ConfigProblem(f"{where}: {key}: {first['msg']}") from None
+
+
+def _known_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """What could stand in the place of an unknown key: the closest name, or all of them."""
+    for part in location[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return "see the examples in configs/"
+        model = inner
+    near = get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(model.model_fields))}"

@@ -46,7 +46,7 @@ FOREIGN = {
     "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic"},
     "search": {"numpy", "torch", "ray", "networkx"},
     "detectors": {"numpy", "scipy", "skimage", "torch"},
-    "render": {"numpy", "jinja2", "markupsafe", "matplotlib", "typst", "pydantic", "PIL"},
+    "render": {"numpy", "pyarrow", "yaml", "jinja2", "markupsafe", "matplotlib", "typst", "pydantic"},
     "stages": {"numpy", "pyarrow"},
     "cli": {"typer", "rich"},
 }

@@ -62,6 +62,11 @@ def release(
     audit: Annotated[Path, typer.Option("--audit", help="The audit of this very cohort.")],
     out: Out,
     form: Annotated[str, typer.Option("--format", help="dicom, png or npz.")] = "dicom",
+    modality: Annotated[str, typer.Option("--modality", help="DX, CR or SC, for DICOM.")] = "DX",
+    transfer_syntax: Annotated[
+        str, typer.Option("--transfer-syntax", help="explicit, jpeg-ls, jpeg-2000 or rle; all are lossless.")
+    ] = "explicit",
+    date: Annotated[str, typer.Option("--date", help="YYYYMMDD for the files and the certificate.")] = "",
     withhold_flagged: Annotated[
         bool,
         typer.Option(
@@ -88,6 +93,9 @@ def release(
             audit,
             out,
             format=form,
+            modality=modality,
+            transfer_syntax=transfer_syntax,
+            date=date,
             withhold_flagged=withhold_flagged,
             train=train,
             holdout=holdout,

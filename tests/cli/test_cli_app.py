@@ -15,7 +15,18 @@ COMMANDS = {
     "inspect", "ingest", "split", "dedup", "train", "generate", "audit", "extract", "report", "release",
     "verify", "demo",
 }  # fmt: skip
-HEAVY = {"torch", "monai", "diffusers", "pydicom", "skimage", "scipy", "pyarrow", "matplotlib", "typst", "numpy"}
+HEAVY = {
+    "torch",
+    "monai",
+    "diffusers",
+    "pydicom",
+    "skimage",
+    "scipy",
+    "pyarrow",
+    "matplotlib",
+    "typst",
+    "numpy",
+}
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +60,12 @@ def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixtur
 
 
 def test_usage_errors_exit_2_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["audit"], ["no-such-command"], ["ingest", "x", "--bogus"], ["generate", "--count", "0"]):
+    for arguments in (
+        ["audit"],
+        ["no-such-command"],
+        ["ingest", "x", "--bogus"],
+        ["generate", "--count", "0"],
+    ):
         assert front.run(arguments) == 2
         err = capsys.readouterr().err
         assert err.startswith("UsageProblem: ") and err.count("\n") == 1

@@ -118,12 +118,12 @@ def excess_copy_rate(
 def _limits(
     beyond: np.ndarray, clusters: np.ndarray, replicates: int, rng: np.random.Generator, confidence: float
 ) -> np.ndarray:
-    """(B,) plausible rates: cluster bootstrap, or both Clopper-Pearson ends in turn where all agree."""
+    """(B,) plausible rates: cluster bootstrap, or either Clopper-Pearson end at random where all agree."""
     means = cluster_bootstrap(beyond, clusters, replicates=replicates, rng=rng)
     if beyond.all() or not beyond.any():
         patients = np.unique(clusters).size
         rate = clopper_pearson(patients if beyond.all() else 0, patients, confidence)
-        means[::2], means[1::2] = rate.low, rate.high
+        means = rng.permutation(np.where(np.arange(replicates) % 2, rate.high, rate.low))
     return means
 
 

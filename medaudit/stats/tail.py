@@ -1,6 +1,12 @@
 """How improbable is a score beyond the reference? A generalised Pareto tail with its bootstrap upper limit.
 
 Axes: N scores to judge, R reference scores (unseen people, one each), B bootstrap replicates, k tail points.
+
+What is promised holds on average over references: the chance that a clean release gets any flag is at most alpha.
+`benchmarks/flag_simulation.py` measures it. Four things make it so: the shape is not below 0 (a score never becomes
+impossible); many tail points, since with few the shape is hardly known; the bootstrap's own bias of the shape is
+taken out; and below 150 people the limit is stricter, because a bootstrap of few people underrates its own doubt.
+The price is power: a small reference asks for copies further out.
 """
 
 import math
@@ -13,8 +19,11 @@ from medaudit.stats.reference import checked_scores
 
 MIN_REFERENCE = 40  # finite scores
 MIN_DISTINCT = 15  # different values among the tail points
-TAIL_POINTS = 60
-CONFIDENCE = 0.95  # one-sided, of the upper limit
+TAIL_SHARE = 0.6  # of a small reference
+TAIL_POINTS = 120  # of a large one
+DOUBT = 0.05  # of the upper limit, one-sided, from FULL_REFERENCE people on
+FULL_REFERENCE = 150
+_MAX_SHAPE = 0.95  # the mean of the tail must exist
 _CELLS = 1 << 22  # cells of a block of (replicates, scores)
 
 
@@ -24,6 +33,7 @@ class TailFit:
 
     points: int  # k
     fraction: float  # k / R
+    level: float  # one-sided confidence of the upper limit: 0.95, more when the reference is small
     threshold: np.ndarray  # (B,)
     scale: np.ndarray  # (B,)
     shape: np.ndarray  # (B,), at least 0; 0 is the exponential tail
@@ -53,15 +63,15 @@ class TailFit:
     def _tail_p(self, scores: np.ndarray) -> np.ndarray:
         """(N,) → (B, N) tail p-values of every replicate."""
         threshold, scale, shape = (a[:, None] for a in (self.threshold, self.scale, self.shape))
-        beyond = np.maximum(scores[None, :] - threshold, 0.0) / scale  # (B, N)
-        exponent = np.where(
-            shape > 0, np.log1p(shape * np.where(shape > 0, beyond, 0.0)) / _positive(shape), beyond
-        )
+        with np.errstate(over="ignore"):  # a replicate of equal values has next to no scale
+            beyond = np.maximum(scores[None, :] - threshold, 0.0) / scale  # (B, N)
+        heavy = np.log1p(shape * np.where(shape > 0, beyond, 0.0)) / _positive(shape)
+        exponent = np.where(shape > 0, heavy, beyond)
         return np.where(scores[None, :] < threshold, 1.0, self.fraction * np.exp(-exponent))
 
     def _replicate_limit(self, values: np.ndarray) -> np.ndarray:
-        """(B, N) → (N,) the value that a share CONFIDENCE of the replicates does not exceed."""
-        rank = math.ceil(CONFIDENCE * values.shape[0]) - 1
+        """(B, N) → (N,) the value that a share `level` of the replicates does not exceed."""
+        rank = math.ceil(self.level * values.shape[0]) - 1
         return np.partition(values, rank, axis=0)[rank]
 
 
@@ -82,34 +92,35 @@ def fit_tail(
         raise ValueError("tail points must be at least 5 and fewer than the reference")
     if np.unique(finite[:points]).size < min(points, MIN_DISTINCT):
         return None
+    level = 1 - DOUBT * min(1.0, finite.size / FULL_REFERENCE) ** 2
     top = _bootstrap_top(finite, points + 1, replicates, rng)  # (B, k + 1)
     threshold = top[:, -1]
-    scale, shape = weighted_moments(top[:, :-1] - threshold[:, None])
+    mean, shape = weighted_moments(top[:, :-1] - threshold[:, None])
+    _, sample_shape = weighted_moments((finite[:points] - finite[points])[None])
+    # Bias as the bootstrap sees it: the mean of its shapes less that of its sample. Efron & Tibshirani 1993, ch. 10.
+    shape = np.clip(shape - (shape.mean() - sample_shape[0]), 0.0, _MAX_SHAPE)
+    scale = np.maximum(mean * (1 - shape), np.finfo(float).tiny)  # the mean is scale / (1 - shape)
     duplicates = reference.size - finite.size
-    atom = clopper_pearson(duplicates, reference.size, 2 * CONFIDENCE - 1).high if duplicates else 0.0
-    return TailFit(points, points / finite.size, threshold, scale, shape, atom)
+    atom = clopper_pearson(duplicates, reference.size, 1 - 2 * DOUBT).high if duplicates else 0.0
+    return TailFit(points, points / finite.size, level, threshold, scale, shape, atom)
 
 
 def default_points(size: int) -> int:
-    """Half of a small reference, TAIL_POINTS of a larger one."""
-    return min(TAIL_POINTS, size // 2)
+    """Tail points for a reference of so many people: TAIL_SHARE of them, at most TAIL_POINTS."""
+    return min(TAIL_POINTS, round(TAIL_SHARE * size))
 
 
 def weighted_moments(excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(B, k) excesses, descending → scale (B,) and shape (B,) of the generalised Pareto, shape held at 0 and above.
+    """(B, k) excesses over the threshold, descending → their mean (B,) and generalised Pareto shape (B,).
 
-    Probability-weighted moments a0 = E[x], a1 = E[x (1 - F)]: shape = 2 - a0 / (a0 - 2 a1), scale = 2 a0 a1 /
-    (a0 - 2 a1). Hosking & Wallis 1987, eq. 4 (their k is minus the shape). At shape 0 the scale is the mean.
+    Probability-weighted moments a0 = E[x], a1 = E[x (1 - F)]: shape = 2 - a0 / (a0 - 2 a1), below 1.
+    Hosking & Wallis 1987, sec. 3 (their k is minus the shape).
     """
     points = excess.shape[1]
-    weight = np.arange(points) / (points - 1)  # of the largest 0, of the smallest 1: unbiased for 1 - F
+    weight = np.arange(points) / (points - 1)  # 0 for the largest, 1 for the smallest: unbiased for 1 - F
     a0 = excess.mean(axis=1)
     a1 = (excess * weight).mean(axis=1)
-    gap = np.maximum(a0 - 2 * a1, np.finfo(float).tiny)
-    shape = np.maximum(0.0, 2 - a0 / gap)
-    # With the shape given, the mean fixes the scale: a0 = scale / (1 - shape); PWM's shape stays below 1.
-    scale = np.maximum(a0 * (1 - shape), np.finfo(float).tiny)
-    return scale, shape
+    return a0, 2 - a0 / np.maximum(a0 - 2 * a1, np.finfo(float).tiny)
 
 
 def _bootstrap_top(descending: np.ndarray, top: int, replicates: int, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_modality_lut
+from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.uid import UID
 
 from medaudit.images.intensity import invert_monochrome1, percentile_unit
@@ -229,7 +229,8 @@ def _stored(ds: Dataset) -> np.ndarray:
             warnings.simplefilter("ignore")
             if not _has_syntax(ds):
                 _assume_syntax(ds)
-            array = ds.pixel_array
+            # pydicom would wrap what lies past BitsStored; that is settled below
+            array = pixel_array(ds, correct_unused_bits=False)
     except MemoryError:
         raise
     except Exception as error:  # each codec raises its own types
@@ -245,8 +246,8 @@ def _stored(ds: Dataset) -> np.ndarray:
         spare = int(ds.get("HighBit", bits - 1)) + 1 - bits
         if spare > 0:
             stored >>= spare
-        if _embedded_overlay(ds):
-            # PS3.5 8.1.1 (2004): overlay bits share the cell and are no part of the value
+        if signed or _embedded_overlay(ds):
+            # PS3.5 8.1.1: bits past BitsStored are no part of the value; the sign need not reach into them
             stored = ((stored & ((1 << bits) - 1)) ^ sign) - sign
     # lossy codecs overshoot and some modalities write past BitsStored: saturate, because wrapping makes holes
     return np.clip(stored, -sign, (1 << bits) - 1 - sign)

@@ -5,6 +5,7 @@ so that an archive larger than memory is no trouble. Nothing pickled is ever loa
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from medaudit.readers.refusals import Refused
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
+_DAMAGE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
 _MAX_SIDE_BYTES = 1 << 30  # labels and ids are held in memory
 
 
@@ -107,7 +109,7 @@ def blocks(path: Path, array: ImageArray, size: int, first: int = 0) -> Iterator
                 count = min(size, shape[0] - start)
                 data = stream.read(count * film_bytes)
                 yield np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
-        except (ValueError, EOFError, zipfile.BadZipFile, OSError):
+        except _DAMAGE:
             raise NothingReadable(f"{path} is cut short or damaged; get the file again") from None
 
 
@@ -188,7 +190,7 @@ def _array_header(path: Path, stream: zipfile.ZipExtFile) -> tuple[tuple[int, ..
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = reader(stream)
-    except (ValueError, EOFError, zipfile.BadZipFile, OSError):
+    except _DAMAGE:
         raise NothingReadable(f"{path} holds a damaged array; get the file again") from None
     if dtype.hasobject:
         raise NothingReadable(f"{path} holds Python objects, which are not loaded; save ids as text arrays")
@@ -213,8 +215,10 @@ def _side_array(path: Path, name: str, count: int) -> np.ndarray | None:
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             if not shape or shape[0] != count or size > _MAX_SIDE_BYTES:
                 raise NothingReadable(f"{path}: {name} has another length than the films; mend the file")
-            data = stream.read()
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+            try:
+                return np.frombuffer(stream.read(), dtype=dtype).reshape(shape, order="F" if fortran else "C")
+            except _DAMAGE:
+                raise NothingReadable(f"{path} holds a damaged array; get the file again") from None
 
 
 def _strings(path: Path, names: list[str], count: int) -> list[str | None]:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,13 +149,11 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 
 def _reader(path: Path, stream: TextIO) -> Iterator[list[str]]:
-    first = stream.readline()
-    delimiter = max(",;\t", key=first.count)
-    # the header line goes back in front; a table from a spreadsheet may use ; or tabs
-    reader = csv.reader(_chained(first, stream), delimiter=delimiter)
     try:
-        yield from reader
-    except (csv.Error, UnicodeDecodeError, EOFError, OSError):
+        first = stream.readline()
+        delimiter = max(",;\t", key=first.count)  # spreadsheets write semicolons or tabs in many countries
+        yield from csv.reader(_chained(first, stream), delimiter=delimiter)
+    except (csv.Error, EOFError, OSError, zlib.error):
         raise UsageProblem(f"{path.name} cannot be read as a CSV table") from None
 
 

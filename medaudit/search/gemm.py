@@ -8,7 +8,7 @@ bound that the float64 subtraction of `measure` is certain to respect.
 The inner product of two float32 vectors, summed in any order, with or without fused steps, errs by at most
 gamma_D |a| |b| with gamma_D = D u / (1 - D u) and u = 2^-24 (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Because
 2 |a| |b| <= |a|^2 + |b|^2, the whole error of the three terms is at most `slack(D)` times |a|^2 + |b|^2; scaling the
-norms by 1 - slack or 1 + slack therefore turns the estimate into a bound at no cost.
+norms by 1 - slack therefore turns the estimate into a lower bound at no cost.
 """
 
 from collections.abc import Iterator
@@ -81,11 +81,10 @@ class Side:
         return torch.from_numpy((self.norms * factor + shift).astype(np.float32)).to(self.vectors.device)
 
 
-def bounds(queries: Side, references: Side, *, upper: bool) -> torch.Tensor:
-    """(Q, B) float32 bound on min over poses of max over tiles of |a - b|^2 (the sum over D, not the mean)."""
-    sign = 1.0 if upper else -1.0
-    factor = 1.0 + sign * slack(queries.values)
-    query_norms = queries.scaled_norms(factor, sign * _TINY * queries.values)
+def bounds(queries: Side, references: Side) -> torch.Tensor:
+    """(Q, B) float32 lower bound on min over poses of max over tiles of |a - b|^2 (the sum over D, not the mean)."""
+    factor = 1.0 - slack(queries.values)
+    query_norms = queries.scaled_norms(factor, -_TINY * queries.values)
     reference_norms = references.scaled_norms(factor, 0.0)
     worst: torch.Tensor | None = None
     for tile in range(queries.tiles):

@@ -12,6 +12,7 @@ metadata.csv (`file`, `patient_id`).
 import argparse
 import csv
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,19 +71,8 @@ def measure(
     for detector in detectors:
         begin = time.perf_counter()
         references = ArrayBlocks(detector.describe(images[train]))
-
-        def ask(queries: np.ndarray, leave_out: np.ndarray | None) -> Neighbours:
-            return nearest(
-                detector.poses(queries),
-                references,
-                50,
-                reference_group=patient[train],
-                leave_out=leave_out,  # noqa: B023
-            )
-
-        unseen = np.concatenate(
-            [score(ask(images[own], patient[own])), score(ask(images[others], np.full(len(others), -1)))]
-        )
+        ask = partial(_ask, detector, references, patient[train])
+        unseen = np.concatenate([score(ask(images[own], patient[own])), score(ask(images[others], None))])
         line = np.sort(unseen)[-2]
         table[detector.name] = {}
         for kind in PLANTED_KINDS:
@@ -90,12 +80,22 @@ def measure(
             found = ask(np.stack(made), None)
             right = patient[train][found.index[:, 0]] == patient[rows]
             table[detector.name][kind] = (score(found) > line) & right
+        seconds = time.perf_counter() - begin
         print(
-            f"# {detector.name}: {len(unseen)} unseen patients, line {line:.3f}, "
-            f"{time.perf_counter() - begin:.0f} s",
-            flush=True,
+            f"# {detector.name}: {len(unseen)} unseen patients, line {line:.3f}, {seconds:.0f} s", flush=True
         )
     return table
+
+
+def _ask(
+    detector: Detector,
+    references: ArrayBlocks,
+    group: np.ndarray,
+    images: np.ndarray,
+    leave_out: np.ndarray | None,
+) -> Neighbours:
+    """The 50 nearest of images (G, Y, X)."""
+    return nearest(detector.poses(images), references, 50, reference_group=group, leave_out=leave_out)
 
 
 def show(table: dict[str, dict[str, np.ndarray]]) -> None:

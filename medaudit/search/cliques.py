@@ -7,11 +7,10 @@ a film that is a little like both. The maximal cliques of a component are enumer
 form of Tomita et al. 2006, as networkx has it). A dense cluster can hold exponentially many of them that differ in
 a few members and mean the same; so the largest is taken, its images leave the graph, and what is left is looked
 at again: no image is in two cliques, and the number of cliques means something. Where a component has more than
-`limit` maximal cliques, one clique is grown from each of its images instead, those with the densest surroundings
-first; such a component is counted as not enumerated.
+`limit` maximal cliques, one clique is grown greedily from its best connected image instead; such a component is
+counted as not enumerated.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -45,39 +44,47 @@ def disjoint_cliques(pairs: np.ndarray, distances: np.ndarray, size: int, limit:
     taken: list[tuple[int, ...]] = []
     not_enumerated = 0
     for component in sorted(map(sorted, nx.connected_components(graph))):
-        part = graph.subgraph(component).copy()
-        complete = True
-        while True:
-            candidates, all_listed = _candidates(part, limit)
-            complete &= all_listed
-            found = _largest_disjoint([c for c in candidates if len(c) >= size])
-            if not found:
-                break
-            taken += found
-            part.remove_nodes_from([row for clique in found for row in clique])
-        not_enumerated += not complete
+        found, all_listed = _of_component(graph.subgraph(component).copy(), size, limit)
+        taken += found
+        not_enumerated += not all_listed
     taken.sort(key=lambda clique: (-len(clique), clique))
     return Cliques(tuple(taken), tuple(_medoid(graph, clique) for clique in taken), not_enumerated)
 
 
-def _candidates(graph: nx.Graph, limit: int) -> tuple[list[tuple[int, ...]], bool]:
-    """All maximal cliques, or one grown from each image when there are more than `limit`."""
-    listed = [tuple(sorted(clique)) for clique in islice(nx.find_cliques(graph), limit + 1)]
-    if len(listed) <= limit:
-        return listed, True
-    return list(_grown(graph)), False
+def _of_component(left: nx.Graph, size: int, limit: int) -> tuple[list[tuple[int, ...]], bool]:
+    """Disjoint cliques of one component, and whether all its maximal cliques could be listed. Empties `left`."""
+    taken: list[tuple[int, ...]] = []
+    all_listed = True
+    while len(left) >= size:
+        listed = [tuple(sorted(clique)) for clique in islice(nx.find_cliques(left), limit + 1)]
+        if len(listed) <= limit:
+            found = _largest_disjoint([clique for clique in listed if len(clique) >= size])
+            if not found:
+                break
+        else:
+            all_listed = False
+            start, clique = _grown(left)
+            found = [clique] if len(clique) >= size else []
+            left.remove_node(start)  # a hub without a clique must not be met again
+        taken += found
+        left.remove_nodes_from([row for clique in found for row in clique])
+    return taken, all_listed
 
 
-def _grown(graph: nx.Graph) -> Iterator[tuple[int, ...]]:
-    """One maximal clique from each image: always add the image with most neighbours among those that still fit."""
-    core = nx.core_number(graph)
-    for start in sorted(graph, key=lambda row: (-core[row], row)):
-        clique, fitting = [start], set(graph[start])
-        while fitting:
-            best = min(fitting, key=lambda row: (-len(fitting & graph[row].keys()), row))
-            clique.append(best)
-            fitting &= graph[best].keys()
-        yield tuple(sorted(clique))
+def _grown(graph: nx.Graph) -> tuple[int, tuple[int, ...]]:
+    """The image with most neighbours, and a maximal clique around it: add the one with most among those that fit."""
+    rows = sorted(graph)
+    joined = nx.to_numpy_array(graph, nodelist=rows, weight=None).astype(bool)  # (N, N)
+    fitting = np.ones(len(rows), dtype=bool)
+    near = joined.sum(axis=1)  # neighbours of each image among those that fit
+    clique: list[int] = []
+    while fitting.any():
+        best = int(np.argmax(np.where(fitting, near, -1)))
+        clique.append(rows[best])
+        dropped = fitting & ~joined[best]
+        fitting &= joined[best]
+        near = near - joined[:, dropped].sum(axis=1)
+    return clique[0], tuple(sorted(clique))
 
 
 def _largest_disjoint(cliques: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

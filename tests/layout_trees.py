@@ -167,7 +167,8 @@ TREES: dict[str, tuple[Callable[[Path], None], dict[str, tuple]]] = {
     }),
     "chexpert": (chexpert, {
         "train/patient00001/study1/view1_frontal.jpg": ("patient00001", ONE, "AP", "train", ("Edema",)),
-        "train/patient00001/study1/view2_lateral.jpg": ("patient00001", ONE, "LATERAL", "train", ("Edema", "Pneumonia")),
+        "train/patient00001/study1/view2_lateral.jpg":
+            ("patient00001", ONE, "LATERAL", "train", ("Edema", "Pneumonia")),
         "train/patient00002/study1/view1_frontal.jpg": ("patient00002", TWO, "FRONTAL", "train", ("No Finding",)),
         "valid/patient64541/study1/view1_frontal.jpg": ("patient64541", LAST, "PA", "valid", ("Edema",)),
     }),

@@ -6,7 +6,7 @@ Axes: n films of a chunk that stay, (Y, X) pixels.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +63,9 @@ class Ledger:
             self._first_owner(
                 known[start : start + DIGEST_BYTES], known[start + DIGEST_BYTES : start + record]
             )
-        self._stream: BinaryIO = path.open("r+b" if path.exists() else "w+b")
-        self._stream.truncate(len(known))
-        self._stream.seek(len(known))
+        self._path = path
+        with path.open("r+b" if path.exists() else "w+b") as stream:
+            stream.truncate(len(known))
 
     def enter(self, digests: Sequence[bytes], owners: Sequence[str | None]) -> list[str | None]:
         """For each entry of a chunk, why it is a duplicate, or None. Written to disk before it returns."""
@@ -79,14 +79,11 @@ class Ledger:
             else:
                 reasons.append(refusals.DUPLICATE if before == mark else refusals.DUPLICATE_OTHER_PATIENT)
             records.append(digest + mark)
-        self._stream.write(b"".join(records))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        with self._path.open("ab") as stream:
+            stream.write(b"".join(records))
+            stream.flush()
+            os.fsync(stream.fileno())
         return reasons
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
 
     def _first_owner(self, digest: bytes, owner: bytes) -> bytes | None:
         """The owner under which these bytes were seen before; None for the first time."""

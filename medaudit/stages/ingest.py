@@ -91,7 +91,6 @@ def _make(
         writer.append(pixels, rows, reasons)
         refused.update(reason for _, reason in reasons)
         progress.advance(len(chunk), refused=refused.total())
-    ledger.close()
     if not writer.rows_done:
         raise NothingReadable(f"nothing in {source} can be read; {counted(refused)}")
     note = {

@@ -37,11 +37,11 @@ def examine(bench: Bench, train: Described, synthetic: Side, plants: Plants, mac
     found = search(synthetic, train, k, machine, f"{name}-synthetic")
     planted = search(plants, train, k, machine, f"{name}-plants")
     radius = match_radius(bench.people.distance)
-    crowd, people = _crowd(train, found.row, radius, machine)
+    crowd, people = crowd_around(train, found.row, radius, machine)
     return Examined(bench, found, bench.judge(found), plants.seen_by(bench, planted), radius, crowd, people)
 
 
-def _crowd(
+def crowd_around(
     train: Described, rows: np.ndarray, radius: float, machine: Machine
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) images and (N,) patients of T within the radius of each matched image, itself included."""

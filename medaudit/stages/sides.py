@@ -50,6 +50,10 @@ class Side:
         """Bits of a stored pixel, 8 or 16."""
         return 8 * self.cohort.pixels.dtype.itemsize
 
+    def at(self, places: np.ndarray) -> "Side":
+        """The side that consists of these places only, in this order."""
+        return Side(self.cohort, self.rows[places], self.names[places], self.groups[places])
+
     def images(self, which: np.ndarray | slice) -> np.ndarray:
         """(n, Y, X) float32 in [0, 1] for places among the rows in use."""
         return self.cohort.unit(self.rows[which])

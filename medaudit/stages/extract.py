@@ -1,0 +1,147 @@
+"""`medaudit extract`: which images does the model repeat, and whose are they? Carlini et al. 2023, sec. 4.2.
+
+Many images are generated, those that repeat are grouped (cliques under the tile distance, the line drawn from unseen
+people), and groups and single images are matched with T as an audit does it. Memory: see `searching`; beside that
+the generated images under the tile distance, and the list of close pairs.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.findings import (
+    DETECTOR_MATCHES,
+    EXIT_CODES,
+    EXTRACT_JSON,
+    MATCH_SCHEMA,
+    MATCHES,
+    Extraction,
+    open_extraction,
+    write_record,
+)
+from medaudit.artifacts.store import MANIFEST, Draft, Request, finished, open_artifact
+from medaudit.devices import pick_device
+from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.progress import SILENT, Progress
+from medaudit.stages import generate
+from medaudit.stages.belonging import check_real, open_sides
+from medaudit.stages.duplicates import find_doubles
+from medaudit.stages.examination import match_table
+from medaudit.stages.extract_record import Attack, extraction_record, summary
+from medaudit.stages.matching_repeats import half_of_alpha, match
+from medaudit.stages.outcome import Outcome
+from medaudit.stages.repeats import find_repeats
+from medaudit.stages.scoring import draw_people
+from medaudit.stages.searching import Machine
+from medaudit.stages.sides import Side
+from medaudit.stats.matching import rows_of_speakers, usable_neighbours
+
+MEMORY_BYTES = 1 << 30
+ALPHA = 0.05  # the chance of naming anyone when nobody was copied
+NEIGHBOURS = 50  # k of the adaptive ratio
+CLIQUES = "cliques.parquet"
+GENERATED = "generated"  # the cohort made here; confidential
+
+
+def run(
+    model: Path,
+    train: Path,
+    holdout: Path,
+    out: Path,
+    count: int = 512,
+    clique_size: int = 4,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Progress = SILENT,
+    *,
+    synthetic: Path | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Outcome:
+    """Generate `count` images (or take the cohort `synthetic`), group the repeats, match them with T and H.
+
+    The exit code is the verdict's. Raises UsageProblem, CohortMismatch, PatientInBothSplits, ReferenceTooSmall, and
+    what loading the model raises.
+    """
+    if count < 2 or clique_size < 2:
+        raise UsageProblem("count and clique size must be at least 2")
+    processor = str(pick_device(device))
+    cohorts = {"train": open_cohort(train), "holdout": open_cohort(holdout)}
+    check_real(cohorts["train"], cohorts["holdout"])
+    parents = {"model": _model_id(model), **{name: cohort.id for name, cohort in cohorts.items()}}
+    settings = {"command": "extract", "clique_size": clique_size, "alpha": ALPHA, "neighbours": NEIGHBOURS}
+    if synthetic is None:
+        settings["count"] = count
+    else:
+        parents["synthetic"] = _made_by(synthetic, parents["model"])
+    request = Request("findings", settings, seed, parents)
+    if finished(out, request) is None:
+        with Draft(out, request) as draft:
+            source = synthetic if synthetic is not None else draft.path / GENERATED
+            if synthetic is None:
+                generate.run(model, count, source, device=device, seed=seed, progress=progress)
+            sides = open_sides(train, holdout, source, ())
+            machine = Machine(processor, memory_bytes, progress, draft.scratch)
+            attack = _attack(*sides, clique_size, seed, machine)
+            write_record(draft.file(EXTRACT_JSON), extraction_record(attack))
+            _write_tables(draft, attack)
+            draft.commit()
+    record: Extraction = open_extraction(out)[1]
+    data = record.model_dump(mode="json", by_alias=True)
+    return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
+
+
+def _attack(train: Side, holdout: Side, synthetic: Side, size: int, seed: int, machine: Machine) -> Attack:
+    """Unseen people, groups of repeats, then whose they are."""
+    doubles = find_doubles(train, holdout, machine, seed)
+    _, usable = usable_neighbours(NEIGHBOURS, train.groups)
+    people = draw_people(train, holdout, usable, (doubles.in_train, doubles.in_holdout), seed)
+    repeats = find_repeats(synthetic, holdout, people.holdout, size, seed, machine)
+    medoids = np.array(repeats.cliques.medoids, dtype=np.int64)
+    budget = half_of_alpha(ALPHA)
+    matches = match(train, holdout, synthetic, medoids, people, NEIGHBOURS, budget, seed, machine)
+    return Attack(train, holdout, synthetic, size, ALPHA, doubles, repeats, matches)
+
+
+def _write_tables(draft: Draft, attack: Attack) -> None:
+    """A row per medoid, a row per image and detector, and who is in which clique (rows of S)."""
+    train, synthetic, matches = attack.train, attack.synthetic, attack.matches
+    everything = pa.concat_tables([match_table(seen, train, synthetic) for seen in matches.images])
+    pq.write_table(everything, draft.file(DETECTOR_MATCHES))
+    medoids = MATCH_SCHEMA.empty_table()
+    if matches.medoids:
+        picked = synthetic.at(np.array(attack.repeats.cliques.medoids))
+        tables = pa.concat_tables([match_table(seen, train, picked) for seen in matches.medoids])
+        judged = [seen.judged for seen in matches.medoids]
+        speaking = rows_of_speakers(
+            [j.flagged for j in judged], [j.upper for j in judged], [j.p for j in judged]
+        )
+        medoids = tables.take(pa.array(speaking))
+    pq.write_table(medoids, draft.file(MATCHES))
+    groups = attack.repeats.cliques.members
+    columns = {
+        "clique": [number for number, members in enumerate(groups) for _ in members],
+        "synthetic_id": [int(synthetic.rows[place]) for members in groups for place in members],
+    }
+    pq.write_table(
+        pa.table(columns, schema=pa.schema([(name, pa.int64()) for name in columns])), draft.file(CLIQUES)
+    )
+
+
+def _model_id(model: Path) -> str:
+    """The id of the model's artifact, or of a foreign model's files."""
+    if (model / MANIFEST).is_file():
+        return open_artifact(model, "model").id
+    from medaudit.generators.loading import load_model
+
+    return load_model(model, "cpu").id
+
+
+def _made_by(synthetic: Path, model_id: str) -> str:
+    """The id of a synthetic cohort. Raises CohortMismatch when another model made it."""
+    cohort = open_cohort(synthetic)
+    if cohort.artifact.lineage.get("model", model_id) != model_id:
+        raise CohortMismatch(f"{synthetic} was generated by another model; give that one as --model")
+    return cohort.id

@@ -3,7 +3,9 @@
 The pseudonyms and ids are made up. `write_findings` writes them as the artifact that a report reads.
 """
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,9 @@ from medaudit.artifacts.findings import (
 )
 from medaudit.artifacts.store import Artifact, Draft, Request
 from medaudit.config import PLANTED_KINDS, AuditSettings
+from medaudit.render import build
+from medaudit.render.document import Document
+from medaudit.render.facts import AuditFacts, Origin, Summary, audit_facts, extraction_facts
 from medaudit.stats.intervals import clopper_pearson
 
 DETECTORS = ("rmse", "tile", "local-contrast")
@@ -335,3 +340,26 @@ def write_cohort(out: Path, count: int, role: str, seed: int, shape: tuple[int, 
         ]
         writer.append(pixels, rows)
         return writer.finish(note={"origin": origin, "role": role})
+
+
+def facts(record: Audit) -> AuditFacts:
+    """Facts of a record with tables that fit it, small cells hidden."""
+    _, by_detector, reference = tables(record)
+    return audit_facts(record, settings().model_dump(), by_detector, reference, hide=True)
+
+
+def summary(case: str | None = "refused", extracted: Extraction | None = None, **changes: Any) -> Summary:
+    """A summary of a case, with fields of its audit changed."""
+    return Summary(
+        institution="St. Example Hospital",
+        protocol="IRB 2026-014",
+        audit=facts(audit(case).model_copy(update=changes)) if case else None,
+        extraction=extraction_facts(extracted) if extracted else None,
+        origin=Origin(versions={"medaudit": "0.1.0"}, seed=5, audit_id="a" * 64, synthetic_id="5" * 64),
+    )
+
+
+@cache
+def document(case: str = "refused", extracted: bool = False) -> Document:
+    """The shareable document of a case, built once."""
+    return build.shareable(summary(case, extraction() if extracted else None))

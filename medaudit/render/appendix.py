@@ -4,21 +4,20 @@ import math
 
 from medaudit.render import wording as say
 from medaudit.render.background import commands, coverage, data, figure, limits, provenance, text
+from medaudit.render.charts import distance_chart, leak_chart, ratio_chart
 from medaudit.render.document import (
     Block,
     Cell,
     Facts,
-    Figure,
     Glossary,
     Paragraph,
     Section,
     Table,
 )
-from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts, RateFacts, Summary
-from medaudit.render.histogram import SMALLEST_CELL, Histogram
+from medaudit.render.facts import AuditFacts, RateFacts, Summary
+from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 
-RATIO_AXIS = "relative distance (adaptive ratio; 0 = same image)"
 _BUDGET_NAMES = {
     "cohort_excess": "excess test of the cohort",
     "cohort_run": "leading run of the cohort",
@@ -43,7 +42,7 @@ def results(summary: Summary) -> Section | None:
         )
         for one in audit.detectors
     )
-    shares = {say.percent(one.quantile) for one in audit.detectors if one.quantile is not None}
+    shares = {say.level(one.quantile) for one in audit.detectors if one.quantile is not None}
     closest = f"closest {shares.pop()}" if len(shares) == 1 else "closest"
     table = Table(
         caption="What each detector found. Suspects: in brackets the number expected by chance. An image counts once "
@@ -65,49 +64,16 @@ def results(summary: Summary) -> Section | None:
 
 
 def _histograms(audit: AuditFacts) -> list[Block]:
-    charts: list[Block] = []
-    for one in audit.detectors:
-        if one.ratios is not None:
-            line = math.exp(-one.score_line) if one.score_line is not None else None
-            charts.append(_histogram(one, one.ratios, "relative distance", RATIO_AXIS, line))
+    """Every detector's chart but the leading one's, which is on the first page, and the leading one's distances."""
     first = leading(audit)
-    if first.distances is not None:
-        axis = f"distance, detector {first.name} (grey value units; 0 = same image)"
-        charts.append(_histogram(first, first.distances, "distance", axis, None))
-    if charts:
-        note = (
-            f"Each person of the reference counts once. Cells with fewer than {SMALLEST_CELL} are not shown, so "
-            "that nobody's own distance can be read off."
-        )
-        charts.insert(0, Paragraph(text=note, quiet=True))
-    return charts
-
-
-def _histogram(detector: DetectorFacts, data: Histogram, what: str, axis: str, line: float | None) -> Figure:
-    from medaudit.render.figures import histogram
-
-    slug = f"{what.replace(' ', '-')}-{detector.name}"
-    cells = tuple(
-        (
-            Cell(text=f"{say.number(low)} to {say.number(high)}", value=low),
-            Cell(text="0 to 9" if ours is None else say.whole(ours), value=ours),
-            Cell(text="0 to 9" if theirs is None else say.whole(theirs), value=theirs),
-        )
-        for low, high, ours, theirs in zip(
-            data.edges, data.edges[1:], data.synthetic, data.unseen, strict=False
-        )
+    charts = [ratio_chart(one) for one in audit.detectors if one is not first] + [distance_chart(first)]
+    note = (
+        f"The chart of detector {first.name} is on the first page. Each person of the reference counts once."
     )
-    return Figure(
-        name=slug,
-        title=f"How close to the training films: {what}, detector {detector.name}",
-        caption="Synthetic images above, unseen people below. The further left, the more alike a training film."
-        + (" Images left of the dashed line are flagged one by one." if line is not None else ""),
-        alt=f"Histogram of the {what} to the nearest training image: {data.synthetic_of} synthetic images above, "
-        f"{data.unseen_of} unseen people below. The numbers are in report.json.",
-        media="image/svg+xml",
-        picture=histogram(data, axis, line, "flagging line"),
-        data=Table(caption="cells", columns=(axis, "synthetic images", "unseen people"), rows=cells),
-    )
+    if any(one.ratios is not None and one.ratios.hides for one in audit.detectors):
+        note += f" Cells with fewer than {SMALLEST_CELL} are not shown, so that nobody's own distance can be read off."
+    drawn = [chart for chart in charts if chart is not None]
+    return [Paragraph(text=note, quiet=True), *drawn] if drawn else []
 
 
 def calibration(summary: Summary) -> Section | None:
@@ -249,28 +215,9 @@ def extraction(summary: Summary) -> Section | None:
         ("Patients in all, estimated (Chao1)", say.number(found.patients_total_estimate)),
     )
     blocks: list[Block] = [Paragraph(text=found.wording), Facts(items=items)]
-    if len(found.leak_curve) > 1:
-        blocks.append(_leak_curve(found))
+    if summary.audit is not None and len(found.leak_curve) > 1:
+        blocks.append(leak_chart(found))
     return Section(title="Extraction from the model", blocks=tuple(blocks))
-
-
-def _leak_curve(found: ExtractionFacts) -> Figure:
-    from medaudit.render.figures import leak_curve
-
-    points = found.leak_curve
-    return Figure(
-        name="leak-curve",
-        title="Patients extracted as more images are generated",
-        caption="A curve that still rises says that more images would give away more patients.",
-        alt=f"Leak curve: {points[-1].patients} training patients after {points[-1].generated} generated images.",
-        media="image/svg+xml",
-        picture=leak_curve([point.generated for point in points], [point.patients for point in points]),
-        data=Table(
-            caption="leak curve",
-            columns=("images generated", "patients extracted"),
-            rows=tuple((figure(point.generated), figure(point.patients)) for point in points),
-        ),
-    )
 
 
 def appendix(summary: Summary) -> list[Section]:

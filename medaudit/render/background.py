@@ -94,7 +94,7 @@ def provenance(summary: Summary) -> Section:
         items.append(("seed", str(origin.seed)))
     if summary.audit is not None:
         for name, value in summary.audit.settings.model_dump().items():
-            shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+            shown = _shown(value)
             items.append((f"setting {name}", shown))
     lead = Paragraph(
         text="The audit's id covers the ids of the training and the held-out cohort, which are not printed here: "
@@ -102,6 +102,12 @@ def provenance(summary: Summary) -> Section:
         quiet=True,
     )
     return Section(title="Provenance", blocks=(lead, Facts(items=tuple(items), code=True)))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def commands(summary: Summary) -> Section:

@@ -59,7 +59,7 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
 
     `label` names the axis with its unit; `line` marks the flagging line, with its `line_name`.
     """
-    with _canvas(5.0, 3.5) as figure:
+    with _canvas(4.4, 3.2) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
         edges = np.asarray(data.edges)
         rows = (
@@ -73,7 +73,7 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
                 hatch=hatch,
             )  # fmt: skip
             hidden = any(count is None for count in counts)
-            note = f" (cells under {SMALLEST_CELL} not shown)" if hidden else ""
+            note = f" (under {SMALLEST_CELL} not shown)" if hidden else ""
             axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=colour)
             axis.set_ylabel("share (%)")
             axis.set_ylim(0, max(10.0, 1.08 * float(shares.max())))
@@ -103,7 +103,7 @@ def power_chart(
     Kinds whose lower limit stays under `line` although it is required are drawn as open squares in the warning
     colour, so that shape and colour say the same.
     """
-    with _canvas(5.0, 0.9 + 0.31 * len(names)) as figure:
+    with _canvas(4.4, 0.95 + 0.28 * len(names)) as figure:
         axis = figure.subplots()
         for place, (value, low, high) in enumerate(values):
             weak = required[place] and low < line
@@ -124,7 +124,7 @@ def power_chart(
         axis.set_ylim(len(names) - 0.5, -0.5)
         lowest = min(low for _, low, _ in values)
         axis.set_xlim(0 if lowest < 0.5 else 50, 100)
-        axis.set_xlabel("planted copies found with the right patient named (%)")
+        axis.set_xlabel("planted copies found, right patient named (%)")
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color="#dddddd", linewidth=0.7)
         axis.set_axisbelow(True)
@@ -135,7 +135,7 @@ def leak_curve(generated: Sequence[int], patients: Sequence[int]) -> bytes:
     """SVG: distinct training patients extracted against images generated, as steps."""
     from matplotlib.ticker import MaxNLocator
 
-    with _canvas(5.0, 3.0) as figure:
+    with _canvas(4.4, 2.9) as figure:
         axis = figure.subplots()
         axis.step(generated, patients, where="post", color=SYNTHETIC, linewidth=2)
         axis.plot(generated[-1], patients[-1], marker="o", color=SYNTHETIC, clip_on=False, zorder=3)
@@ -148,7 +148,8 @@ def leak_curve(generated: Sequence[int], patients: Sequence[int]) -> bytes:
         axis.set_xlim(0, max(generated))
         axis.set_ylim(0, max(1.0, 1.15 * max(patients)))
         axis.xaxis.set_major_formatter(lambda tick, _: f"{tick:,.0f}")
-        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.grid(color="#dddddd", linewidth=0.7)
         return _svg(figure)
 
@@ -160,7 +161,9 @@ def pair(synthetic: np.ndarray, training: np.ndarray) -> bytes:
     """
     if synthetic.shape != training.shape:
         raise ValueError("the two images of a pair have one shape")
-    with _canvas(6.6, 2.55) as figure:
+    from PIL import Image
+
+    with _canvas(4.7, 1.95) as figure:
         grid = figure.subplots(1, 3)
         panels = (
             ("synthetic image", synthetic, "gray", 0, 1),
@@ -169,18 +172,21 @@ def pair(synthetic: np.ndarray, training: np.ndarray) -> bytes:
         )
         for axis, (name, image, colours, low, high) in zip(grid, panels, strict=True):
             shown = axis.imshow(image, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-            axis.set_title(name, fontsize=9.5)
+            axis.set_title(name, fontsize=8.5)
             axis.set_xticks([])
             axis.set_yticks([])
             for spine in axis.spines.values():
                 spine.set_visible(False)
             axis.text(
                 0.5, 0.5, WATERMARK, transform=axis.transAxes, rotation=30, ha="center", va="center",
-                fontsize=13, color="white", alpha=0.55, weight="bold",
+                fontsize=10, color="white", alpha=0.55, weight="bold",
             )  # fmt: skip
         bar = figure.colorbar(shown, ax=grid[2], fraction=0.05, pad=0.03, ticks=[-1, 0, 1])
-        bar.set_label("grey value", fontsize=8)
-        bar.ax.tick_params(labelsize=8)
+        bar.set_label("grey value", fontsize=7.5)
+        bar.ax.tick_params(labelsize=7.5)
+        figure.dpi = 170
+        figure.canvas.draw()
+        drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+        Image.fromarray(np.ascontiguousarray(drawn)).save(buffer, format="png", optimize=True)
         return buffer.getvalue()

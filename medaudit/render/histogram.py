@@ -24,6 +24,11 @@ class Histogram(BaseModel):
     unseen_of: int
     top_open: bool  # the last cell also holds everything above the last edge
 
+    @property
+    def hides(self) -> bool:
+        """Whether a cell is not shown."""
+        return None in self.synthetic or None in self.unseen
+
 
 def suppress(counts: np.ndarray) -> list[int | None]:
     """Hide every count under ten, zero included; hide a second cell where the total would give one away. (B,)"""

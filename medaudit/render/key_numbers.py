@@ -22,8 +22,15 @@ def kind_name(kind: str) -> str:
 
 
 def leading(audit: AuditFacts) -> DetectorFacts:
-    """The detector that flagged most; the first one when none did."""
-    return max(audit.detectors, key=lambda one: one.flagged_familywise + one.flagged_fdr)
+    """The detector that flagged most; among equals the one that found most planted copies."""
+
+    def found(one: DetectorFacts) -> tuple[int, int]:
+        planted = (plant.by_detector.get(one.name) for plant in audit.controls.planted)
+        return one.flagged_familywise + one.flagged_fdr, sum(
+            rate.count for rate in planted if rate is not None
+        )
+
+    return max(audit.detectors, key=found)
 
 
 def key_numbers(summary: Summary) -> Section:
@@ -66,13 +73,13 @@ def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
                 text=f"{say.whole(counts.patients_exposed)} of {say.whole(counts.train_patients)}",
                 value=counts.patients_exposed,
             ),
-            interval="counted, not estimated",
+            interval="exact count",
             reference=Cell(text="0", value=0),
         ),
         KeyNumber(
             name="Suspects, listed for the reviewer",
             value=Cell(text=say.whole(counts.suspects), value=counts.suspects),
-            interval="counted, not estimated",
+            interval="exact count",
             reference=_expected_suspects(audit),
         ),
         KeyNumber(
@@ -103,14 +110,16 @@ def _expected_suspects(audit: AuditFacts) -> Cell:
 
 
 def _closest_row(detector: DetectorFacts) -> list[KeyNumber]:
-    name = f"Distance of the closest synthetic images ({detector.name})"
     if detector.quantile is None or detector.close_synthetic is None:
         return []
+    name = (
+        f"Distance that the closest {say.level(detector.quantile)} of synthetic images keep ({detector.name})"
+    )
     return [
         KeyNumber(
             name=name,
             value=Cell(text=say.number(detector.close_synthetic), value=detector.close_synthetic),
-            interval=f"closest {say.percent(detector.quantile)}",
+            interval="as measured",
             reference=Cell(
                 text=f"{say.number(detector.close_unseen)} for unseen people", value=detector.close_unseen
             ),
@@ -140,7 +149,7 @@ def _control_rows(audit: AuditFacts) -> list[KeyNumber]:
                 interval=say.span(planted.power.low, planted.power.high),
                 low=planted.power.low,
                 high=planted.power.high,
-                reference=Cell(text=f"interval above {say.percent(needed)}", value=needed),
+                reference=Cell(text=f"interval above {say.level(needed)}", value=needed),
             )
         )
     return rows
@@ -150,7 +159,7 @@ def _bound_rows(audit: AuditFacts) -> list[KeyNumber]:
     bounds = audit.bounds
     if audit.counts.flagged:
         return []
-    sure = f"upper limit, {say.percent(1 - bounds.alpha)}"
+    sure = f"upper limit, {say.level(1 - bounds.alpha)}"
     missed = (
         say.NOT_RESOLVABLE if bounds.hidden_copies is None else f"at most {say.whole(bounds.hidden_copies)}"
     )

@@ -14,7 +14,7 @@ from html import unescape
 from medaudit.errors import ReportLeak
 from medaudit.render.document import Document
 from medaudit.render.facts import FILE_PATH, PSEUDONYM
-from medaudit.render.pdftext import image_count, readable
+from medaudit.render.pdftext import read_pdf
 
 _DATA_URI = re.compile(r"data:([\w/+.-]+)(?:;[\w=-]+)*;base64,([A-Za-z0-9+/=\s]+)")
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
@@ -35,9 +35,15 @@ def check_shareable(document: Document, html: str, pdf: bytes, json_text: str) -
     _check_text(json_text, "report.json")
     if _BASE64_RUN.search(json_text):
         raise _leak("report.json", "an encoded payload")
-    if image_count(pdf):
+    inside = read_pdf(pdf)
+    if document.verdict_label not in inside.pages[0] or any(
+        document.digest()[:16] not in page for page in inside.pages
+    ):
+        raise _leak("report.pdf", "text that cannot be read back")
+    if inside.images:
         raise _leak("report.pdf", "a film")
-    _check_text(readable(pdf), "report.pdf", paths=False)
+    _check_text("\n".join([*inside.pages, *inside.strings]), "report.pdf")
+    _check_text("\n".join(inside.streams), "report.pdf", paths=False)
 
 
 def _check_html(html: str, charts: Collection[str]) -> None:

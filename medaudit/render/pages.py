@@ -2,19 +2,17 @@
 
 from medaudit.artifacts.findings import Verdict
 from medaudit.render import wording as say
+from medaudit.render.charts import leak_chart, power_figure, ratio_chart
 from medaudit.render.document import (
     Block,
     Bullets,
-    Cell,
     Facts,
-    Figure,
     Paragraph,
     Section,
     SignOff,
-    Table,
 )
 from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
-from medaudit.render.key_numbers import key_numbers, kind_name, share
+from medaudit.render.key_numbers import key_numbers, leading
 
 LABELS: dict[Verdict, str] = {
     "release-supported": "Release supported",
@@ -49,6 +47,7 @@ def header(summary: Summary, edition: str) -> tuple[tuple[str, str], ...]:
     ):
         if identity:
             items.append((name, identity[:16]))
+    items.append(("Date", "see sign-off"))
     return tuple(items)
 
 
@@ -82,15 +81,17 @@ def _audit_sentence(audit: AuditFacts) -> str:
     rate = audit.bounds.model_rate_upper
     if rate is None:
         return f"{none}."
-    sure = say.percent(1 - audit.bounds.alpha)
+    sure = say.level(1 - audit.bounds.alpha)
     return f"{none}; with {sure} confidence {say.fewer_than(rate)} do, for copies of the kinds tested."
 
 
 def _extraction_sentence(extraction: ExtractionFacts) -> str:
-    made = f"Out of {say.counted(extraction.generated, 'image')} drawn from the model on purpose"
+    made = (
+        f"In an attack on the model itself, {say.counted(extraction.generated, 'image')} were generated and"
+    )
     if extraction.patients_extracted:
-        return f"{made}, radiographs of {say.counted(extraction.patients_extracted, 'training patient')} came back."
-    return f"{made}, no training patient's radiograph came back."
+        return f"{made} radiographs of {say.counted(extraction.patients_extracted, 'training patient')} came back."
+    return f"{made} no training patient's radiograph came back."
 
 
 def checked(summary: Summary) -> Section:
@@ -106,7 +107,7 @@ def checked(summary: Summary) -> Section:
                 f"{say.counted(counts.holdout_images, 'image')} of "
                 f"{say.counted(counts.holdout_patients, 'unseen patient')} from the same source. "
                 f"Nothing on the real side was sampled. "
-                f"{say.counted(len(audit.detectors), 'detector')} looked for copies: "
+                f"Copies were looked for with {say.counted(len(audit.detectors), 'detector')}: "
                 f"{say.joined([detector.name for detector in audit.detectors])}."
             )
         )
@@ -137,49 +138,42 @@ def reasons(summary: Summary) -> Section:
     return Section(title="Why", blocks=(Bullets(items=tuple(items)),), page="first")
 
 
+def closeness(summary: Summary) -> Section | None:
+    """The picture that most readers look for: synthetic images and unseen people on one axis."""
+    if summary.audit is None:
+        return _leak(summary.extraction)
+    chart = ratio_chart(leading(summary.audit))
+    if chart is None:
+        return None
+    lead = Paragraph(
+        text="Each synthetic image is set on the axis by how close it comes to any training film: 0 is the same "
+        "image, 2 is no closer than films of different people usually are. Unseen people, who cannot have been "
+        "copied, show what is ordinary."
+    )
+    return Section(title="How close the images come", blocks=(lead, chart), page="first")
+
+
+def _leak(extraction: ExtractionFacts | None) -> Section | None:
+    """The leak curve in the place of the histogram, where no cohort was audited."""
+    if extraction is None or len(extraction.leak_curve) < 2:
+        return None
+    lead = Paragraph(
+        text="The more images are drawn from a model that remembers, the more patients come back."
+    )
+    return Section(title="What the model gives away", blocks=(lead, leak_chart(extraction)), page="first")
+
+
 def power(summary: Summary) -> Section | None:
     """The smallest copying that this audit could have seen."""
-    from medaudit.render.figures import power_chart
-
     if summary.audit is None or not summary.audit.controls.planted:
         return None
-    audit = summary.audit
-    planted, needed = audit.controls.planted, audit.settings.required_power
-    strengths = Table(
-        caption="Planted copies found with the right patient named",
-        columns=("Kind", "Found", "Low", "High"),
-        rows=tuple(
-            (
-                Cell(text=kind_name(one.kind)),
-                share(one.power),
-                Cell(text=say.percent(one.power.low), value=one.power.low),
-                Cell(text=say.percent(one.power.high), value=one.power.high),
-            )
-            for one in planted
-        ),
-    )
-    chart = Figure(
-        name="power",
-        title="How surely each kind of copy is found",
-        caption="Dot: share found. Bar: 95 % interval. Open square: required, but its interval reaches below the line.",
-        alt="Power per kind of planted copy: "
-        + "; ".join(f"{kind_name(one.kind)} {say.percent(one.power.value)}" for one in planted),
-        media="image/svg+xml",
-        picture=power_chart(
-            [kind_name(one.kind) for one in planted],
-            [(one.power.value, one.power.low, one.power.high) for one in planted],
-            [one.required for one in planted],
-            needed,
-        ),
-        data=strengths,
-    )
     lead = Paragraph(
         text="Copies of training films were planted on purpose, changed as named, and sent through the same search. "
         "A planted copy counts as found when it is flagged and the right patient is named."
     )
     return Section(
         title="What this audit could have seen",
-        blocks=(lead, chart, Bullets(items=_smallest(audit))),
+        blocks=(lead, Bullets(items=_smallest(summary.audit)), power_figure(summary.audit)),
         page="second",
     )
 
@@ -271,9 +265,16 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
 }
 
 
+_NO_COHORT = (
+    "This report clears no images: each cohort of this model needs an audit of its own before it may go out.",
+    "The model's weights stay inside.",
+)
+
+
 def conditions(summary: Summary) -> Section:
     """Under which conditions the verdict stands."""
-    return Section(title="Conditions", blocks=(Bullets(items=_CONDITIONS[summary.verdict]),), page="second")
+    items = _CONDITIONS[summary.verdict] if summary.audit is not None else _NO_COHORT
+    return Section(title="Conditions", blocks=(Bullets(items=items),), page="second")
 
 
 def sign_off() -> Section:
@@ -291,6 +292,7 @@ def two_pages(summary: Summary) -> list[Section]:
         reasons(summary),
         checked(summary),
         key_numbers(summary),
+        closeness(summary),
         power(summary),
         not_tested(summary),
         withheld(summary),

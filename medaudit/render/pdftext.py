@@ -1,13 +1,13 @@
 """Reads back what a PDF of ours says: page text, tag and metadata strings, raster images.
 
 Enough of PDF (ISO 32000-1) for files that typst writes: uncompressed object dictionaries, Flate streams, and fonts
-with a ToUnicode map. Used to look for leaks in the finished file, so it errs on the side of reading too much: a
-glyph string is decoded with every font's map when its own is not known.
+with a ToUnicode map. Used to look for leaks in the finished file.
 """
 
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _OBJECT = re.compile(rb"(?<!\d)(\d+) 0 obj\b(.*?)\bendobj", re.DOTALL)
 _STREAM = re.compile(rb"stream\r?\n(.*)\r?\nendstream", re.DOTALL)
@@ -15,53 +15,86 @@ _FONT = re.compile(rb"/(f\d+)\s+(\d+) 0 R")
 _TO_UNICODE = re.compile(rb"/ToUnicode\s+(\d+) 0 R")
 _BFCHAR = re.compile(rb"beginbfchar(.*?)endbfchar", re.DOTALL)
 _BFRANGE = re.compile(rb"beginbfrange(.*?)endbfrange", re.DOTALL)
-_LITERAL = rb"\((?:[^\\()]|\\.)*\)"
-_TEXT_OPERATOR = re.compile(rb"/(f\d+)\s+[\d.]+\s+Tf|(" + _LITERAL + rb")|<([0-9A-Fa-f]+)>", re.DOTALL)
+_TEXT_OPERATOR = re.compile(rb"/(f\d+)\s+[\d.]+\s+Tf|<(?!FEFF)([0-9A-Fa-f]+)>")
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.|\n)", re.DOTALL)
+_REFERENCE = re.compile(rb"(\d+) 0 R")
+_INLINE_IMAGE = re.compile(rb"(?<!\w)BI\s.*?\sID\s", re.DOTALL)
 _NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b""}
 
 
-def readable(pdf: bytes) -> str:
-    """Everything in the file that reads as text: pages (without spaces between lines), strings, metadata."""
+@dataclass(frozen=True)
+class PdfText:
+    """What a PDF says: `pages` in order (no space between lines), `strings` of tags and metadata, and the streams
+    as they are; `images` counts raster pictures."""
+
+    pages: tuple[str, ...]
+    strings: tuple[str, ...]
+    streams: tuple[str, ...]
+    images: int
+
+
+def read_pdf(pdf: bytes) -> PdfText:
+    """Take a PDF apart. Raises ValueError when it has no page that can be read."""
     objects = {int(number): body for number, body in _OBJECT.findall(pdf)}
+    dictionaries = {number: _STREAM.sub(b"", body) for number, body in objects.items()}
     streams = {number: _inflated(body) for number, body in objects.items() if _STREAM.search(body)}
-    maps = {
-        font: _unicode_map(streams[int(to_unicode.group(1))])
-        for font, to_unicode in _fonts(objects)
-        if int(to_unicode.group(1)) in streams
-    }
-    parts: list[str] = []
-    for number, body in objects.items():
-        dictionary = _STREAM.sub(b"", body)
-        parts.extend(_string(token) for token in re.findall(_LITERAL, dictionary, re.DOTALL))
-        parts.extend(
-            bytes.fromhex(token.decode()).decode("utf-16-be", "ignore")
-            for token in re.findall(rb"<(FEFF(?:[0-9A-Fa-f]{4})*)>", dictionary)
-        )
-        stream = streams.get(number, b"")
-        if b"/FontFile" in dictionary or not stream:
+    strings: list[str] = []
+    for dictionary in dictionaries.values():
+        strings.extend(_string(literal) for _, _, literal in _literals(dictionary))
+        strings.extend(_wide_strings(dictionary))
+    for number, stream in streams.items():
+        if not _is_font(dictionaries[number]):
+            strings.extend(_wide_strings(stream))
+    pages = tuple(
+        "".join("".join(_page_text(streams[number], maps)) for number in contents if number in streams)
+        for contents, maps in _pages(dictionaries, streams)
+    )
+    if not any(pages):
+        raise ValueError("the PDF has no page whose text can be read")
+    plain = [body for number, body in streams.items() if not _is_font(dictionaries[number])]
+    images = len(re.findall(rb"/Subtype\s*/Image\b", pdf))
+    images += sum(len(_INLINE_IMAGE.findall(body)) for body in plain if b"BT" in body or b" cm" in body)
+    return PdfText(pages, tuple(strings), tuple(body.decode("latin-1") for body in plain), images)
+
+
+def _pages(
+    dictionaries: dict[int, bytes], streams: dict[int, bytes]
+) -> Iterator[tuple[list[int], dict[bytes, dict[int, str]]]]:
+    """Content streams and font maps of each page, along the page tree (ISO 32000-1, 7.7.3).
+
+    Font names belong to a page's resources: f0 is another font on another page.
+    """
+    roots = [
+        number
+        for number, body in dictionaries.items()
+        if re.search(rb"/Type\s*/Pages\b", body) and not re.search(rb"/Parent\b", body)
+    ]
+    waiting = roots[::-1]
+    while waiting:
+        body = dictionaries.get(waiting.pop(), b"")
+        kids = re.search(rb"/Kids\s*\[([^\]]*)\]", body)
+        if kids:
+            waiting.extend(int(number) for number in reversed(_REFERENCE.findall(kids.group(1))))
             continue
-        if b" Tf" in stream:
-            parts.append("".join(_page_text(stream, maps)))
-        parts.append(stream.decode("latin-1"))
-    return "\n".join(parts)
-
-
-def image_count(pdf: bytes) -> int:
-    """Number of raster images (XObjects and inline ones) in the file."""
-    found = len(re.findall(rb"/Subtype\s*/Image\b", pdf))
-    for body in (match.group(2) for match in _OBJECT.finditer(pdf)):
-        if _STREAM.search(body):
-            found += len(re.findall(rb"(?<!\w)BI\s.*?\sID\s", _inflated(body), re.DOTALL))
-    return found
-
-
-def _fonts(objects: dict[int, bytes]) -> Iterator[tuple[bytes, re.Match[bytes]]]:
-    for body in objects.values():
-        for name, number in _FONT.findall(_STREAM.sub(b"", body)):
-            to_unicode = _TO_UNICODE.search(objects.get(int(number), b""))
+        contents = re.search(rb"/Contents\s*(\[[^\]]*\]|\d+ 0 R)", body)
+        resources = re.search(rb"/Resources\s+(\d+) 0 R", body)
+        named = dictionaries.get(int(resources.group(1)), b"") if resources else body
+        maps = {}
+        for font, number in _FONT.findall(named):
+            to_unicode = _TO_UNICODE.search(dictionaries.get(int(number), b""))
             if to_unicode:
-                yield name, to_unicode
+                maps[font] = _unicode_map(streams.get(int(to_unicode.group(1)), b""))
+        yield [int(number) for number in _REFERENCE.findall(contents.group(1))] if contents else [], maps
+
+
+def _wide_strings(body: bytes) -> Iterator[str]:
+    """Hexadecimal UTF-16 strings with a byte order mark: alt texts and titles that are not plain ASCII."""
+    for token in re.findall(rb"<(FEFF(?:[0-9A-Fa-f]{4})*)>", body):
+        yield bytes.fromhex(token.decode()).decode("utf-16-be", "ignore")
+
+
+def _is_font(dictionary: bytes) -> bool:
+    return re.search(rb"/Subtype\s*/(?:CIDFontType0C|OpenType|Type1C)\b|/Length1\b", dictionary) is not None
 
 
 def _inflated(body: bytes) -> bytes:
@@ -93,18 +126,32 @@ def _unicode_map(cmap: bytes) -> dict[int, str]:
 
 
 def _page_text(stream: bytes, maps: dict[bytes, dict[int, str]]) -> Iterator[str]:
+    """The glyphs of a content stream as text; every glyph code has two bytes (Identity-H)."""
+    pieces, last = [], 0
+    for start, end, literal in _literals(stream):
+        pieces += [stream[last:start], b"<", _unescaped(literal).hex().encode(), b">"]
+        last = end
     current: dict[int, str] = {}
-    for font, literal, digits in _TEXT_OPERATOR.findall(stream):
+    for font, digits in _TEXT_OPERATOR.findall(b"".join([*pieces, stream[last:]])):
         if font:
             current = maps.get(font, {})
             continue
-        codes = (
-            _unescaped(literal[1:-1])
-            if literal
-            else bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode())
-        )
+        codes = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode())
         for place in range(0, len(codes) - 1, 2):
             yield current.get(codes[place] << 8 | codes[place + 1], "")
+
+
+def _literals(body: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Start, end and inside of each literal string; parentheses inside may be balanced instead of escaped (7.3.4.2)."""
+    depth, start = 0, 0
+    for mark in re.finditer(rb"\\.|[()]", body, re.DOTALL):
+        if mark.group() == b"(":
+            start = start if depth else mark.start()
+            depth += 1
+        elif mark.group() == b")" and depth:
+            depth -= 1
+            if depth == 0:
+                yield start, mark.end(), body[start + 1 : mark.start()]
 
 
 def _unescaped(literal: bytes) -> bytes:
@@ -117,6 +164,6 @@ def _unescaped(literal: bytes) -> bytes:
     return _ESCAPE.sub(plain, literal)
 
 
-def _string(token: bytes) -> str:
-    raw = _unescaped(token[1:-1])
+def _string(literal: bytes) -> str:
+    raw = _unescaped(literal)
     return raw[2:].decode("utf-16-be", "ignore") if raw.startswith(b"\xfe\xff") else raw.decode("latin-1")

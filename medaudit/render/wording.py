@@ -33,18 +33,26 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.034 → `3.4 %`; small shares keep their first two figures; a share just under 1 never reads 100 %."""
+    """0.034 → `3.4 %`; small shares keep their first two figures; a share just under 1 never reads 100 %.
+
+    The space is one that no line breaks at.
+    """
     if share is None:
         return NOT_RESOLVABLE
     value = 100 * share
     if value == 0 or value == 100:
-        return f"{value:.0f} %"
+        return f"{value:.0f}\u00a0%"
     if 0 < value < 1:
-        return f"{number(value, 2)} %"
+        return f"{number(value, 2)}\u00a0%"
     text = f"{value:.1f}"
     if text == "100.0" and value < 100:
         text = "99.9"
-    return f"{text} %"
+    return f"{text}\u00a0%"
+
+
+def level(share: float) -> str:
+    """A share that someone chose, such as a confidence of 0.95: `95 %`."""
+    return f"{100 * share:g}\u00a0%"
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -55,24 +63,20 @@ def span(low: float | None, high: float | None) -> str:
 
 
 def chance(p_value: float | None) -> str:
-    """A p-value; below one in ten thousand only that is said."""
+    """A p-value, to two figures; far below one in ten thousand only that is said."""
     if p_value is None:
         return NOT_RESOLVABLE
-    if p_value < 0.0001:
+    if p_value < 0.00005:
         return "below 0.0001"
-    return number(min(p_value, 1.0), 2)
+    return number(round(min(p_value, 1.0), 4), 2)
 
 
 def fewer_than(rate: float) -> str:
-    """An upper limit as `fewer than 7 in 10,000`, rounded up so that the sentence stays true.
-
-    The base grows until at least one whole image remains: 0.03 → 1 in 10 would mislead, 3 in 100 does not.
-    """
+    """An upper limit as `fewer than 7 in 10,000`: always more than `rate`, and by no more than 15 % where it can be."""
     for base in (100, 1_000, 10_000, 100_000, 1_000_000):
-        scaled = rate * base
-        if scaled >= 1:
+        top = math.floor(rate * base) + 1
+        if top <= 1.15 * rate * base:
             break
-    top = math.floor(scaled) + 1
     if top > base:
         return f"up to {whole(base)} in {whole(base)}"
     return f"fewer than {whole(top)} in {whole(base)}"

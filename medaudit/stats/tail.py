@@ -19,8 +19,8 @@ from medaudit.stats.reference import checked_scores
 
 MIN_REFERENCE = 40  # finite scores
 MIN_DISTINCT = 15  # different values among the tail points
-TAIL_SHARE = 0.6  # of a small reference
-TAIL_POINTS = 120  # of a large one
+TAIL_SHARE = 0.6  # tail points: this share of a small reference,
+TAIL_ROOT = 10  # and so many times the root of a large one, so that the share falls as people are added
 DOUBT = 0.05  # of the upper limit, one-sided, from FULL_REFERENCE people on
 FULL_REFERENCE = 150
 _MAX_SHAPE = 0.95  # the mean of the tail must exist
@@ -106,8 +106,8 @@ def fit_tail(
 
 
 def default_points(size: int) -> int:
-    """Tail points for a reference of so many people: TAIL_SHARE of them, at most TAIL_POINTS."""
-    return min(TAIL_POINTS, round(TAIL_SHARE * size))
+    """Tail points k for a reference of so many people: 78 of 130, 200 of 400, 374 of 1,400, 1,000 of 10,000."""
+    return round(min(TAIL_SHARE * size, TAIL_ROOT * math.sqrt(size)))
 
 
 def weighted_moments(excess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ class Case:
 def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) -> Audit:
     """audit.json, with the verdict and its reasons."""
     counts = _counts(case, examined)
-    bounds = _bounds(case, counts)
+    bounds = _bounds(case, counts, bool(withheld))
     budget = examined[0].bench.budget
     records = [detector_record(seen) for seen in examined]
     verdict, reasons = decide(
@@ -104,14 +104,15 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
     )
 
 
-def _bounds(case: Case, counts: Counts) -> Bounds:
-    """Only where nothing was flagged: a bound from zero found says nothing about a release in which copies were."""
+def _bounds(case: Case, counts: Counts, withheld: bool) -> Bounds:
+    """Only where nothing was flagged; and where copies were taken out before, the rest bounds no rate of the model."""
     alpha, weakest = case.settings.alpha, case.controls.weakest
     if counts.flagged:
         wording = "copies were found, so no bound for a release without any applies"
         return Bounds(model_rate_upper=None, hidden_copies=None, alpha=alpha, wording=wording)
     power_low = weakest[1] if weakest else 0.0
-    rate, hidden = model_rate_upper(counts.synthetic, power_low, alpha), hidden_copies(power_low, alpha)
+    rate = None if withheld else model_rate_upper(counts.synthetic, power_low, alpha)
+    hidden = hidden_copies(power_low, alpha)
     wording = zero_found_wording(counts.synthetic, rate, hidden, alpha)
     return Bounds(model_rate_upper=rate, hidden_copies=hidden, alpha=alpha, wording=wording)
 

@@ -332,3 +332,15 @@ def test_our_own_reader_reads_what_we_write(case: SimpleNamespace) -> None:
                 film, _ = files.read_file(out, f"images/{position:06d}.dcm")
                 expected = percentile_unit(twelve_bits(np.asarray(cohort.pixels[row])).astype(np.float64))
                 assert np.abs(film.unit - expected).max() < 1e-6
+
+
+def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> None:
+    record = pytest.importorskip("medaudit.stages.audit_record")
+    from medaudit.config import AuditSettings
+
+    case = SimpleNamespace(settings=AuditSettings(), controls=SimpleNamespace(weakest=("flip", 0.96)))
+    counts = SimpleNamespace(flagged=0, synthetic=1000)
+    untouched, rest = record._bounds(case, counts, False), record._bounds(case, counts, True)
+    assert untouched.model_rate_upper is not None and "the model copies" in untouched.wording
+    assert rest.model_rate_upper is None and "the model copies" not in rest.wording
+    assert rest.hidden_copies == untouched.hidden_copies is not None

@@ -4,6 +4,7 @@ A finding comes before a doubt: copies that were found stay found, however weak 
 comes before the cohort test: people who are both in T and in H make its null hypothesis meaningless.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -103,17 +104,22 @@ def decide(
 def zero_found_wording(synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float) -> str:
     """The sentence about what may still be in there when nothing was flagged."""
     found = f"0 of {synthetic:,} images were found to copy a patient's scan"
-    confidence = f"with {100 * (1 - alpha):g} % confidence"
-    bounds = []
-    if rate_upper is not None:
-        bounds.append(f"the model copies in at most {_share(rate_upper)} of its images")
-    if hidden is not None:
-        bounds.append(
-            f"at most {hidden:,} {'copy was' if hidden == 1 else 'copies were'} missed in this release"
-        )
-    if not bounds:
+    if rate_upper is None and hidden is None:
         return f"{found}; the controls are too weak to bound what was missed."
-    return f"{found}; {confidence} {' and '.join(bounds)}, for copies of the kinds tested."
+    parts = [found]
+    if rate_upper is not None:
+        parts.append(
+            f"with {100 * (1 - alpha):g} % confidence the model copies in at most {_at_most(rate_upper)} of its "
+            "images, for copies of the kinds tested"
+        )
+    if hidden is not None:
+        missed = (
+            "none was missed"
+            if hidden == 0
+            else f"at most {_count(hidden, 'copy', 'copies')} {_were(hidden)} missed"
+        )
+        parts.append(f"if copies are found no less often than the planted ones, {missed} in this release")
+    return "; ".join(parts) + "."
 
 
 def _flag_sentences(synthetic: int, train_patients: int, flagged: int, exposed: int) -> list[str]:
@@ -132,12 +138,12 @@ def _cohort_sentences(cohort: CohortEvidence) -> list[str]:
         sentences.append(
             f"The set as a whole is too close to the training patients: {cohort.nearest_in_train:,} of "
             f"{cohort.of:,} images lie nearest to a training image, where {cohort.expected:,.1f} would by chance "
-            f"(p = {_p(cohort.excess_p)}, allowed {_p(cohort.excess_alpha)})."
+            f"({_p(cohort.excess_p)}, allowed {cohort.excess_alpha:.2g})."
         )
     if cohort.run_p <= cohort.run_alpha:
         sentences.append(
             f"The {cohort.run_length:,} images that resemble real ones most all match training images, of "
-            f"{_count(cohort.run_patients, 'patient')} (p = {_p(cohort.run_p)}, allowed {_p(cohort.run_alpha)})."
+            f"{_count(cohort.run_patients, 'patient')} ({_p(cohort.run_p)}, allowed {cohort.run_alpha:.2g})."
         )
     return sentences
 
@@ -209,7 +215,7 @@ def _power_sentences(power: Mapping[str, Rate], required_power: float) -> list[s
         rate = power[kind]
         sentences.append(
             f"The audit found {rate.count:,} of {rate.of:,} planted {KIND_WORDS.get(kind, kind)}: power is at least "
-            f"{_percent(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} "
+            f"{_at_least(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} "
             "is required."
         )
     return sentences
@@ -219,8 +225,8 @@ def _negative_sentences(negative: Rate, promise: float) -> list[str]:
     if negative.low <= promise:
         return []
     return [
-        f"{negative.count:,} of {negative.of:,} unseen people were flagged as if they were copies (a rate of at least "
-        f"{_share(negative.low)}), more than the {_share(promise)} promised; copies cannot be told from likeness here."
+        f"{negative.count:,} of {negative.of:,} unseen people were flagged as if they were copies (at least "
+        f"{_at_least(negative.low)}), more than the {_at_most(promise)} promised; copies cannot be told from likeness."
     ]
 
 
@@ -233,10 +239,10 @@ def _notes(suspects: int, expected_suspects: float, duplicates_in_train: int) ->
             f"{expected_suspects:,.2f} would by chance; they are listed for the reviewer."
         )
     if duplicates_in_train:
-        pairs = "pair" if duplicates_in_train == 1 else "pairs"
+        pairs, belong = ("pair", "belongs") if duplicates_in_train == 1 else ("pairs", "belong")
         notes.append(
-            f"{duplicates_in_train:,} {pairs} of nearly the same images belong to different training patients; they "
-            "make unseen people look closer and copies harder to find. Run dedup to remove them."
+            f"{duplicates_in_train:,} {pairs} of nearly the same images {belong} to different training patients, who "
+            "cannot serve as unseen people; run dedup to remove them."
         )
     return notes
 
@@ -245,7 +251,7 @@ def _cohort_clear(cohort: CohortEvidence) -> str:
     return (
         f"The set is no closer to the training patients than to unseen ones: {cohort.nearest_in_train:,} of "
         f"{cohort.of:,} images lie nearest to a training image, where {cohort.expected:,.1f} would by chance "
-        f"(p = {_p(cohort.excess_p)}); leading run of {cohort.run_length:,} (p = {_p(cohort.run_p)})."
+        f"({_p(cohort.excess_p)}); leading run of {cohort.run_length:,} ({_p(cohort.run_p)})."
     )
 
 
@@ -255,22 +261,34 @@ def _power_clear(power: Mapping[str, Rate], required_power: float) -> str:
     return (
         f"Planted copies of {_count(len(power), 'kind')} were looked for; the hardest were "
         f"{KIND_WORDS.get(weakest, weakest)}, of which {rate.count:,} of {rate.of:,} were found: power is at least "
-        f"{_percent(rate.low)}, and {_percent(required_power)} is required."
+        f"{_at_least(rate.low)}, and {_percent(required_power)} is required."
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _count(number: int, noun: str, several: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _share(share: float) -> str:
-    """A small share in words a board can picture: percent, or images in 10,000."""
-    return f"{100 * share:.2g} %"
+def _at_least(share: float) -> str:
+    """A lower limit in percent, rounded down so that it stays one."""
+    return f"{math.floor(1000 * share + 1e-9) / 10:.1f} %"
+
+
+def _at_most(share: float) -> str:
+    """An upper limit in percent with two digits that count, rounded up so that it stays one."""
+    percent = 100 * share
+    decimals = max(0, 1 - math.floor(math.log10(percent))) if percent > 0 else 0
+    return f"{math.ceil(percent * 10**decimals - 1e-9) / 10**decimals:.{decimals}f} %"
 
 
 def _p(p: float) -> str:
-    return f"{p:.2g}"
+    """A p-value as a board reads it."""
+    return "p below 0.0001" if p < 1e-4 - 1e-8 else f"p = {p:.2g}"

@@ -1,0 +1,200 @@
+"""The verdict: every condition of STATISTICS 7 by itself, what comes before what, and sentences a board can read."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medaudit.stats.intervals import clopper_pearson
+from medaudit.stats.verdict import (
+    DO_NOT_RELEASE,
+    INCONCLUSIVE,
+    RELEASE_SUPPORTED,
+    CohortEvidence,
+    decide,
+    zero_found_wording,
+)
+
+CALM = CohortEvidence(
+    nearest_in_train=2510,
+    of=5000,
+    expected=2500.0,
+    excess_p=0.41,
+    excess_alpha=0.01,
+    run_length=1,
+    run_patients=1,
+    run_p=0.5,
+    run_alpha=0.01,
+    run_detectable=7,
+)
+EXCESS = dataclasses.replace(CALM, nearest_in_train=4100, excess_p=1 / 10_001)
+RUN = dataclasses.replace(CALM, run_length=40, run_patients=31, run_p=1e-12)
+CLEAN = {
+    "synthetic": 5000,
+    "train_images": 1200,
+    "train_patients": 700,
+    "holdout_images": 1150,
+    "holdout_patients": 690,
+    "flagged": 0,
+    "patients_exposed": 0,
+    "suspects": 0,
+    "expected_suspects": 3.6,
+    "cohort": CALM,
+    "power": {"identity": clopper_pearson(100, 100), "flip": clopper_pearson(97, 100)},
+    "required_power": 0.90,
+    "negative": clopper_pearson(0, 1390),
+    "negative_promise": 0.005,
+    "rate_upper": 0.000806,
+    "hidden": 1,
+}
+FLAGS = {"flagged": 231, "patients_exposed": 44}
+DOUBTS = {
+    "search": ({"searched_whole": False}, "Not every image was compared"),
+    "leak": ({"duplicates_across": 3}, "in the training and in the held-out cohort"),
+    "no ids": ({"patient_level": False}, "no patient ids"),
+    "one id": ({"holdout_patients": 1}, "All 1,150 held-out images carry one patient id"),
+    "one id in training": ({"train_patients": 1}, "All 1,200 training images carry one patient id"),
+    "no tail": ({"detectors_without_line": ("rmse", "tile")}, "(rmse, tile)"),
+    "no run": ({"cohort": dataclasses.replace(CALM, run_detectable=None)}, "no run of training matches"),
+    "power": ({"power": {"flip": clopper_pearson(80, 100)}}, "80 of 100 planted mirrored copies"),
+    "no power": ({"power": {}}, "No kind of planted copy was required"),
+    "false alarms": ({"negative": clopper_pearson(30, 1390)}, "30 of 1,390 unseen people were flagged"),
+}
+
+
+def test_a_clean_audit_is_supported_with_its_numbers():
+    verdict, reasons = decide(**CLEAN)
+    assert verdict == RELEASE_SUPPORTED
+    assert (
+        "0 of 5,000" in reasons[0] and "0.081 %" in reasons[0] and "at most 1 copy was missed" in reasons[0]
+    )
+    assert "2,510 of 5,000" in reasons[1] and "p = 0.41" in reasons[1]
+    assert "97 of 100 were found: power is at least 91.4 %, and 90.0 % is required" in reasons[2]
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_each_doubt_alone_makes_it_inconclusive(name):
+    change, words = DOUBTS[name]
+    verdict, reasons = decide(**{**CLEAN, **change})
+    assert verdict == INCONCLUSIVE
+    assert words in reasons[0]
+    assert len(reasons) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing", *DOUBTS])
+def test_a_standing_flag_comes_before_every_doubt(name):
+    change, words = DOUBTS.get(name, ({}, "231 of 5,000"))
+    verdict, reasons = decide(**{**CLEAN, **change, **FLAGS})
+    assert verdict == DO_NOT_RELEASE
+    patients = "1" if name == "one id in training" else "700"
+    assert reasons[0].startswith("231 of 5,000 images copy a training patient's scan")
+    assert f"44 patients of {patients} would be exposed" in reasons[0]
+    assert any(words in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "words"),
+    [
+        (EXCESS, "4,100 of 5,000 images lie nearest to a training image"),
+        (RUN, "of 31 patients (p below 0.0001"),
+    ],
+)
+def test_a_rejecting_cohort_test_refuses(cohort, words):
+    verdict, reasons = decide(**{**CLEAN, "cohort": cohort})
+    assert (verdict, len(reasons)) == (DO_NOT_RELEASE, 1)
+    assert words in reasons[0]
+
+
+def test_people_in_both_cohorts_void_the_cohort_test_but_not_a_flag():
+    leak = {"cohort": EXCESS, "duplicates_across": 1}
+    verdict, reasons = decide(**{**CLEAN, **leak})
+    assert verdict == INCONCLUSIVE
+    assert reasons[0].startswith("1 pair of images is nearly the same")
+    assert any("too close" in reason for reason in reasons[1:])
+    assert decide(**{**CLEAN, **leak, **FLAGS})[0] == DO_NOT_RELEASE
+
+
+def test_other_doubts_do_not_void_the_cohort_test():
+    for change, _ in (value for key, value in DOUBTS.items() if key not in ("leak", "no run")):
+        assert decide(**{**CLEAN, **change, "cohort": RUN})[0] == DO_NOT_RELEASE
+
+
+def test_p_equal_to_its_part_of_alpha_rejects():
+    edge = dataclasses.replace(CALM, excess_p=0.01)
+    assert edge.rejects and not CALM.rejects
+    assert not dataclasses.replace(CALM, excess_p=0.0101, run_p=0.0101).rejects
+
+
+def test_suspects_and_duplicates_in_training_are_told_but_do_not_decide():
+    verdict, reasons = decide(**{**CLEAN, "suspects": 6, "duplicates_in_train": 1})
+    assert verdict == RELEASE_SUPPORTED
+    assert "6 images lie closer" in reasons[-2] and "3.60 would by chance" in reasons[-2]
+    assert reasons[-1].startswith("1 pair of nearly the same images belongs to different training patients")
+
+
+def test_the_weakest_kind_is_named_first():
+    power = {
+        "noise": clopper_pearson(90, 100),
+        "flip": clopper_pearson(2, 100),
+        "blur": clopper_pearson(100, 100),
+    }
+    reasons = decide(**{**CLEAN, "power": power})[1]
+    assert ["mirrored" in reasons[0], "added noise" in reasons[1], len(reasons)] == [True, True, 2]
+
+
+def test_power_at_the_line_is_enough_and_just_under_it_is_not():
+    rate = clopper_pearson(97, 100)
+    assert decide(**{**CLEAN, "power": {"flip": rate}, "required_power": rate.low})[0] == RELEASE_SUPPORTED
+    verdict, reasons = decide(**{**CLEAN, "power": {"flip": rate}, "required_power": rate.low + 1e-6})
+    assert verdict == INCONCLUSIVE
+    assert "at least 91.4 %" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "hidden", "words"),
+    [
+        (0.003694, 0, "at most 0.37 % of its images, for copies of the kinds tested; if copies"),
+        (0.0036201, 2, "at most 0.37 % of its images"),
+        (0.5, 2, "at most 2 copies were missed in this release."),
+        (1e-9, 0, "at most 0.00000010 %"),
+        (None, 0, "none was missed in this release."),
+        (None, None, "the controls are too weak to bound what was missed."),
+    ],
+)
+def test_zero_found_wording(rate, hidden, words):
+    sentence = zero_found_wording(5000, rate, hidden, 0.05)
+    assert words in sentence
+    assert ("with 95 % confidence" in sentence) == (rate is not None)
+
+
+@given(
+    st.integers(0, 3), st.booleans(), st.sampled_from([CALM, EXCESS, RUN]), st.integers(0, 2), st.booleans(),
+    st.integers(0, 100), st.integers(0, 3),
+)  # fmt: skip
+def test_every_outcome_follows_the_table(flagged, ids, cohort, leaks, whole, found, suspects):
+    verdict, reasons = decide(
+        **{
+            **CLEAN,
+            "flagged": flagged,
+            "patients_exposed": min(flagged, 1),
+            "patient_level": ids,
+            "cohort": cohort,
+            "duplicates_across": leaks,
+            "searched_whole": whole,
+            "power": {"blur": clopper_pearson(found, 100)},
+            "suspects": suspects,
+        }
+    )
+    weak = clopper_pearson(found, 100).low < 0.9
+    if flagged or (cohort.rejects and not leaks):
+        assert verdict == DO_NOT_RELEASE
+    elif weak or leaks or not ids or not whole:
+        assert verdict == INCONCLUSIVE
+    else:
+        assert verdict == RELEASE_SUPPORTED
+    assert reasons
+    for reason in reasons:
+        assert reason[-1] == "." and (reason[0].isupper() or reason[0].isdigit())
+        assert not re.search(r"\d e-|\de[-+]\d|nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", reason)

@@ -26,16 +26,17 @@ from medaudit.detectors import DETECTORS
 from medaudit.devices import pick_device
 from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.stages.audit_record import Case, audit_record, summary
+from medaudit.stages.audit_record import Case, audit_record
+from medaudit.stages.audit_summary import summary
 from medaudit.stages.belonging import open_sides
 from medaudit.stages.closeness import DETECTOR, compare_sides
 from medaudit.stages.controls import Plants, weigh
+from medaudit.stages.described import Described, Machine
 from medaudit.stages.duplicates import find_doubles
 from medaudit.stages.examination import Examined, examine, match_table, reference_table
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.scoring import draw_people, set_up
-from medaudit.stages.searching import Machine
-from medaudit.stages.sides import Described, Side
+from medaudit.stages.sides import Side
 from medaudit.stats.budget import split_alpha
 from medaudit.stats.matching import rows_of_speakers, usable_neighbours
 
@@ -106,7 +107,7 @@ def _examine(
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []
     for detector in DETECTORS:
-        described = Described.of(train, detector, machine.memory_bytes)
+        described = Described.of(train, detector, machine)
         bench = set_up(
             described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
         )

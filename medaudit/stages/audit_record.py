@@ -1,10 +1,9 @@
-"""The record of an audit, and what it says on the screen. The words of the verdict are stats/verdict's."""
+"""The record of an audit: audit.json from what was found. The words of the verdict are stats/verdict's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Bounds, CohortTest, Counts, Duplicates
+from medaudit.artifacts.findings import Audit, Bounds, CohortTest, Counts, Duplicates
 from medaudit.config import AuditSettings
 from medaudit.stages.controls import Evidence
 from medaudit.stages.duplicates import Doubles
@@ -73,7 +72,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
-        reasons=reasons,
+        reasons=[*reasons, *_unread(case)],
         counts=counts,
         cohort_test=case.cohort[1],
         detectors=records,
@@ -84,6 +83,18 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         budget={"alpha": case.settings.alpha, "alpha_spent": case.alpha_spent, **budget.as_dict()},
         withheld=withheld,
     )
+
+
+def _unread(case: Case) -> list[str]:
+    """Training files that were refused matter when a model from elsewhere may have seen them."""
+    source = case.train.cohort.artifact
+    unread = sum(source.manifest["refused"].get("counts", {}).values())
+    if not unread or case.synthetic.cohort.artifact.lineage.get("train") == source.id:
+        return []
+    return [
+        f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, copies "
+        "of them cannot be found."
+    ]
 
 
 def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
@@ -128,21 +139,3 @@ def _duplicates(case: Case) -> Duplicates:
         lines=doubles.lines,
         people_left_out=len(doubles.in_train) + len(doubles.in_holdout),
     )
-
-
-def summary(record: Audit, out: Path) -> tuple[str, ...]:
-    """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files."""
-    counts, controls = record.counts, record.controls
-    lines = [
-        f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged as copies, "
-        f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
-        f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
-        f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
-        f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
-        "planted copies found: "
-        + ", ".join(f"{p.kind} {p.power.count}/{p.power.of}" for p in controls.planted),
-    ]
-    if record.withheld:
-        lines.append(f"{len(record.withheld):,} images were withheld before this audit")
-    lines += [f"- {reason}" for reason in record.reasons]
-    return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")

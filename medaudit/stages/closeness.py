@@ -8,9 +8,10 @@ from medaudit import seeds
 from medaudit.artifacts.findings import CohortTest
 from medaudit.config import AuditSettings
 from medaudit.detectors import DETECTORS
+from medaudit.stages.described import Described, Machine
 from medaudit.stages.scoring import Bench
-from medaudit.stages.searching import Found, Machine, search
-from medaudit.stages.sides import Described, Side
+from medaudit.stages.searching import Found, search
+from medaudit.stages.sides import Side
 from medaudit.stats.cohort_test import excess_copy_rate, excess_test, leading_run
 from medaudit.stats.matching import excess_line, nearest_people
 from medaudit.stats.verdict import CohortEvidence
@@ -23,7 +24,7 @@ def compare_sides(
     machine: Machine,
 ) -> tuple[CohortEvidence, CohortTest]:  # fmt: skip
     """Search S against H too, then permute patients. `bench` and `found` are those of DETECTOR against T."""
-    described = Described.of(holdout, DETECTOR, machine.memory_bytes)
+    described = Described.of(holdout, DETECTOR, machine)
     other = search(synthetic, described, 2, machine, f"{DETECTOR.name}-synthetic-holdout")
     person, in_train, order = nearest_people(
         found.distance,

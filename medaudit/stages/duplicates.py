@@ -11,8 +11,8 @@ import numpy as np
 from medaudit import seeds
 from medaudit.detectors import DETECTORS
 from medaudit.images.transforms import add_noise, jpeg
-from medaudit.stages.searching import Machine
-from medaudit.stages.sides import Described, Picked, Side
+from medaudit.stages.described import Described, Machine
+from medaudit.stages.sides import Picked, Side
 from medaudit.stats.duplicates import duplicate_line, pair_distances, unordered_pairs
 
 _BY_NAME = {detector.name: detector for detector in DETECTORS}
@@ -68,12 +68,12 @@ def lines(side: Side, machine: Machine, seed: int) -> dict[str, float]:
         moved = pair_distances(np.concatenate([own, own]), detector.describe(np.stack(twins)))
         strangers = nearest(
             own[:, None],
-            Described.of(side, detector, machine.memory_bytes),
+            Described.of(side, detector, machine),
             1,
             reference_group=side.groups,
             leave_out=side.groups[places],
             device=machine.device,
-            memory_bytes=machine.memory_bytes // 2,
+            memory_bytes=machine.search_bytes,
         )
         found[detector.name] = duplicate_line(moved, strangers.distance[:, 0])
     return found
@@ -99,10 +99,10 @@ def _candidates(
     """(n,) places in asking and (n,) in asked: the nearest few of each that lie within the first line."""
     from medaudit.search.nearest import nearest
 
-    described = Described.of(asked, SEARCHED, machine.memory_bytes)
+    described = Described.of(asked, SEARCHED, machine)
     left, right = [], []
     machine.progress.start("duplicates", len(asking))
-    for part in described.portions(len(asking), asking.images(slice(0, 1)), machine.memory_bytes):
+    for part in described.portions(len(asking), 1, machine):
         found = nearest(
             SEARCHED.describe(asking.images(part))[:, None],
             described,
@@ -110,7 +110,7 @@ def _candidates(
             reference_group=groups,
             leave_out=None if leave_out is None else leave_out[part],
             device=machine.device,
-            memory_bytes=machine.memory_bytes // 2,
+            memory_bytes=machine.search_bytes,
         )
         row, column = np.nonzero(found.distance <= limits[SEARCHED.name])
         left.append(np.arange(len(asking))[part][row])

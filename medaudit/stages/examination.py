@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from medaudit.artifacts.findings import MATCH_SCHEMA, REFERENCE_SCHEMA, DetectorRecord
 from medaudit.stages.controls import Plants
+from medaudit.stages.described import Described, Machine
 from medaudit.stages.scoring import Bench, Judged, People
-from medaudit.stages.searching import Found, Machine, search
-from medaudit.stages.sides import Described, Side
+from medaudit.stages.searching import Found, search
+from medaudit.stages.sides import Side
 from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
 from medaudit.stats.matching import match_radius
 
@@ -50,7 +51,7 @@ def crowd_around(
     matched, back = np.unique(rows, return_inverse=True)
     parts = []
     machine.progress.start(f"{train.detector.name}-eidetic", len(matched))
-    for part in train.portions(len(matched), train.side.images(slice(0, 1)), machine.memory_bytes):
+    for part in train.portions(len(matched), 1, machine):
         queries = train.detector.describe(train.side.images(matched[part]))[:, None]
         parts.append(
             count_within(
@@ -59,7 +60,7 @@ def crowd_around(
                 radius,
                 train.side.groups,
                 device=machine.device,
-                memory_bytes=machine.memory_bytes // 2,
+                memory_bytes=machine.search_bytes,
             )
         )
         machine.progress.advance(len(queries))

@@ -9,8 +9,9 @@ import numpy as np
 
 from medaudit import seeds
 from medaudit.detectors import Detector
-from medaudit.stages.searching import Found, Machine, search
-from medaudit.stages.sides import Described, Picked, Side
+from medaudit.stages.described import Described, Machine
+from medaudit.stages.searching import Found, search
+from medaudit.stages.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.flags import TailFit, benjamini_hochberg, familywise, fit_tail, suspects
 from medaudit.stats.matching import lone_flags

@@ -1,20 +1,16 @@
 """One search of images against T under one detector, remembered so that a killed audit goes on after it.
 
-Memory: at most a quarter of `memory_bytes` for T as the detector sees it, a quarter for the images that ask, a half
-for the search itself; beside that about 40 bytes an image that asked. Axes: G images that ask, R reference people.
+Memory: see `described`; beside it about 40 bytes an image that asked. Axes: G images that ask.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from medaudit.artifacts.store import write_whole
-from medaudit.progress import Progress
-from medaudit.stages.sides import Described
+from medaudit.stages.described import Described, Machine
 from medaudit.stats.matching import copy_scores
 
 
@@ -24,16 +20,6 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def images(self, which: np.ndarray | slice) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how large: torch device, working memory, progress, and the path where a search is remembered."""
-
-    device: str
-    memory_bytes: int
-    progress: Progress
-    remember: Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -61,15 +47,16 @@ def search(
 
     Remembered under `name`, so that a killed audit goes on after its last whole search.
     """
-    kept = machine.remember(f"{name}.npz")
+    kept = machine.scratch(f"{name}.npz")
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as archive:
             return Found(**archive)
     from medaudit.search.nearest import nearest
 
+    poses = train.detector.poses(images.images(slice(0, 1))).shape[1]
     parts: list[Found] = []
     machine.progress.start(name, len(images))
-    for part in train.portions(len(images), images.images(slice(0, 1)), machine.memory_bytes):
+    for part in train.portions(len(images), poses, machine):
         found = nearest(
             train.detector.poses(images.images(part)),
             train,
@@ -77,7 +64,7 @@ def search(
             reference_group=train.side.groups,
             leave_out=None if leave_out is None else leave_out[part],
             device=machine.device,
-            memory_bytes=machine.memory_bytes // 2,
+            memory_bytes=machine.search_bytes,
         )
         score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
         parts.append(

@@ -1,19 +1,16 @@
-"""Cohorts as an audit looks at them: rows in use, who is who, and how a detector sees them.
+"""Cohorts as an audit looks at them: rows in use, and who is who.
 
-Axes: M rows in use, (Y, X) pixels, T tiles, D values per tile.
+Axes: M rows in use, (Y, X) pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from medaudit.artifacts.cohort import Cohort
-from medaudit.detectors import Detector
 from medaudit.errors import EmptyCohort, UsageProblem
 from medaudit.stats.matching import patient_codes
-
-_PORTION = 256  # images described or asking at once where nothing larger is needed
 
 
 @dataclass(frozen=True)
@@ -72,43 +69,3 @@ class Picked:
     def images(self, which: np.ndarray | slice) -> np.ndarray:
         """(n, Y, X) float32 in [0, 1]."""
         return self.side.images(self.places[which])
-
-
-@dataclass(frozen=True)
-class Described:
-    """A side as one detector sees it: held in memory when it is small, else made from the memory map in blocks."""
-
-    side: Side
-    detector: Detector
-    held: np.ndarray | None
-
-    @classmethod
-    def of(cls, side: Side, detector: Detector, memory_bytes: int) -> "Described":
-        """Hold the whole in at most a quarter of `memory_bytes`, or none of it."""
-        one = detector.describe(side.images(slice(0, 1)))
-        if len(side) * one.nbytes > memory_bytes // 4:
-            return cls(side, detector, None)
-        held = np.empty((len(side), *one.shape[1:]), dtype=np.float32)
-        for start in range(0, len(side), _PORTION):
-            part = slice(start, start + _PORTION)
-            held[part] = detector.describe(side.images(part))
-        return cls(side, detector, held)
-
-    def __len__(self) -> int:
-        return len(self.side)
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """(B, T, D) float32."""
-        if self.held is not None:
-            return self.held[start:stop]
-        return self.detector.describe(self.side.images(slice(start, stop)))
-
-    def portions(self, count: int, first: np.ndarray, memory_bytes: int) -> Iterator[slice]:
-        """Parts of `count` images that may ask at once: as many as fit a quarter of the memory, three times over.
-
-        Where the side is held, smaller parts cost nothing and let the progress move.
-        """
-        fitting = max(1, memory_bytes // 4 // (3 * self.detector.poses(first).nbytes))
-        step = fitting if self.held is None else min(fitting, _PORTION)
-        for start in range(0, count, step):
-            yield slice(start, min(start + step, count))

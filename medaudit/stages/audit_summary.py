@@ -1,0 +1,23 @@
+"""What an audit says on the screen."""
+
+from pathlib import Path
+
+from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit
+
+
+def summary(record: Audit, out: Path) -> tuple[str, ...]:
+    """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files."""
+    counts, controls = record.counts, record.controls
+    lines = [
+        f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged as copies, "
+        f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
+        f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
+        f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
+        f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
+        "planted copies found: "
+        + ", ".join(f"{p.kind} {p.power.count}/{p.power.of}" for p in controls.planted),
+    ]
+    if record.withheld:
+        lines.append(f"{len(record.withheld):,} images were withheld before this audit")
+    lines += [f"- {reason}" for reason in record.reasons]
+    return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")

@@ -1,0 +1,86 @@
+"""A cohort as one detector sees it, held so that it can be searched again and again.
+
+Memory: of `memory_bytes` at most a quarter holds the descriptions of a cohort (4 bytes a value, D values an image);
+where they need more they lie in a scratch file and are read in blocks, so that memory does not grow with the cohort.
+Another quarter is for the images that ask, half for the search. Axes: M images, B of a block, T tiles, D values.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from medaudit.detectors import Detector
+from medaudit.progress import Progress
+from medaudit.stages.sides import Side
+
+_PORTION = 256  # images described at once
+_ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how large: torch device, working memory, progress, and the path of a scratch file by name."""
+
+    device: str
+    memory_bytes: int
+    progress: Progress
+    scratch: Callable[[str], Path]
+
+    @property
+    def search_bytes(self) -> int:
+        """The search's part of the memory."""
+        return self.memory_bytes // 2
+
+
+@dataclass(frozen=True)
+class Described:
+    """Descriptions (M, T, D) float32 of a side, in an array or in a file of raw values."""
+
+    side: Side
+    detector: Detector
+    shape: tuple[int, ...]  # (T, D)
+    held: np.ndarray | Path
+
+    @classmethod
+    def of(cls, side: Side, detector: Detector, machine: Machine) -> "Described":
+        """Describe the whole side once; a file that a killed audit left whole is used again."""
+        shape = detector.describe(side.images(slice(0, 1))).shape[1:]
+        if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
+            held = np.empty((len(side), *shape), dtype=np.float32)
+            for part in _parts(len(side), _PORTION):
+                held[part] = detector.describe(side.images(part))
+            return cls(side, detector, shape, held)
+        path = machine.scratch(f"{side.cohort.id[:16]}-{detector.name}.f32")
+        if not path.is_file():
+            partial = path.with_suffix(".partial")
+            machine.progress.start(f"{detector.name}: describing", len(side))
+            with partial.open("wb") as stream:
+                for part in _parts(len(side), _PORTION):
+                    stream.write(detector.describe(side.images(part)).tobytes())
+                    machine.progress.advance(part.stop - part.start)
+            partial.replace(path)
+        return cls(side, detector, shape, path)
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """(B, T, D) float32."""
+        if isinstance(self.held, np.ndarray):
+            return self.held[start:stop]
+        one = prod(self.shape)
+        values = np.fromfile(self.held, np.float32, (stop - start) * one, offset=4 * start * one)
+        return values.reshape(-1, *self.shape)
+
+    def portions(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
+        """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
+        copies = 3  # of the poses while they are made
+        fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.shape))
+        return _parts(count, max(1, min(fitting, _ASKING // poses)))
+
+
+def _parts(count: int, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))

@@ -7,7 +7,7 @@ from pathlib import Path
 from medaudit.artifacts.store import file_sha256
 from medaudit.errors import ModelUnreadable, ModelUnsafe
 
-_PICKLE_NAMES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".joblib", ".npy", ".ts", ".h5"}
+_PICKLE_NAMES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".joblib", ".ts", ".h5"}
 _CODE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", *(bytes([0x80, protocol]) for protocol in range(6)), b"\x89HDF")
 _ADVICE = (
     "convert it where you trust it (safetensors.torch.save_file(model.state_dict(), 'model.safetensors')) "

@@ -25,17 +25,15 @@ def run(
     prompts_from: Path | None = None,
     device: str = "auto",
     seed: int = 0,
-    batch: int | None = None,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Generate `count` images into a cohort at `out`; image i is the same bytes for any `count` and any `batch`.
+    """Generate `count` images into a cohort at `out`; image i is the same bytes for any `count`.
 
     A conditional model is given the labels of rows drawn from the cohort `prompts_from`, or, without it, its classes
-    as often as they were in training. `batch` is how many images are written at a time, not how many are evaluated
-    together: that is part of the model. Raises UsageProblem, CohortMismatch and what load_model raises.
+    as often as they were in training. Raises UsageProblem, CohortMismatch and what load_model raises.
     """
-    if min(count, batch or 1) < 1:
-        raise UsageProblem("count and batch must be at least 1")
+    if count < 1:
+        raise UsageProblem("count must be at least 1")
     from medaudit.generators.loading import load_model
     from medaudit.generators.processes import join
 
@@ -48,13 +46,13 @@ def run(
         return _outcome(standing)
     class_of = _classes(loaded, prompts, seed)
     if not team.main:
-        _generate(loaded, count, seed, class_of, team, None, 1, progress)
+        _generate(loaded, count, seed, class_of, team, None, progress)
+        team.wait()
         return Outcome(())
     with Draft(out, request) as draft:
         writer = CohortWriter(draft, loaded.image_shape, np.dtype(loaded.dtype))
         progress.start("generate", count)
-        grouped = max(1, (batch or 1) // loaded.sampling.batch)
-        _generate(loaded, count, seed, class_of, team, writer, grouped, progress)
+        _generate(loaded, count, seed, class_of, team, writer, progress)
         note = {
             "origin": "synthetic",
             "role": "synthetic",
@@ -62,6 +60,7 @@ def run(
             "source": loaded.source,
         }
         artifact = writer.finish(note=note)
+    team.wait()
     return _outcome(artifact)
 
 
@@ -104,10 +103,9 @@ def _generate(
     class_of: Callable[[int], int] | None,
     team: Any,
     writer: CohortWriter | None,
-    grouped: int,
     progress: Progress,
 ) -> None:
-    """Every process computes its blocks, the main one writes them, `grouped` rounds at a time."""
+    """Every process computes its blocks, the main one writes them."""
     import torch
 
     from medaudit.generators.sampling import blocks_of, sample_block
@@ -116,20 +114,17 @@ def _generate(
     done = int(team.from_main(writer.rows_done if writer is not None else 0))
     progress.advance(done)
     blocks = list(blocks_of(count, size, done))
-    for start in range(0, len(blocks), team.size * grouped):
-        held = []
-        for first in range(start, min(start + team.size * grouped, len(blocks)), team.size):
-            # Past the end a process repeats the last block, so that all take part in the gather.
-            mine = blocks[min(first + team.rank, len(blocks) - 1)]
-            unit = sample_block(model, mine, seed, class_of)
-            together = team.gather(torch.from_numpy(unit).to(team.device)).cpu().numpy()
-            held.append(together[: min(team.size, len(blocks) - first) * size])
+    for start in range(0, len(blocks), team.size):
+        # Past the end a process repeats the last block, so that all take part in the gather.
+        mine = blocks[min(start + team.rank, len(blocks) - 1)]
+        unit = torch.from_numpy(sample_block(model, mine, seed, class_of)).to(team.device)
+        together = team.gather(unit).cpu().numpy()
         if writer is not None:
             base = blocks[start] * size
-            unit = np.concatenate(held)[: count - base]
-            rows = [_row(model, seed, base + i, class_of) for i in range(len(unit))]
-            writer.append(to_depth(unit, writer.dtype), rows)
-            progress.advance(len(unit))
+            wanted = together[: min((len(blocks) - start) * size, count - base)]
+            rows = [_row(model, seed, base + i, class_of) for i in range(len(wanted))]
+            writer.append(to_depth(wanted, writer.dtype), rows)
+            progress.advance(len(wanted))
 
 
 def _row(

@@ -49,6 +49,7 @@ def train_cohort(
     if not team.main:
         team.wait()
         train(images, settings, len(table), seed, team, checkpoint)
+        team.wait()
         return Outcome(())
     with draft:
         team.wait()
@@ -58,6 +59,7 @@ def train_cohort(
         write_whole(draft.file("loss_curve.svg"), loss_curve_svg(trained.losses).encode())
         facts = {**trained.facts, "images": len(cohort.in_use), "set_aside": len(cohort) - len(cohort.in_use)}
         artifact = draft.commit(training=facts)
+    team.wait()
     return _outcome(artifact, ())
 
 

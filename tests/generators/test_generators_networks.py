@@ -13,7 +13,7 @@ TINY = NetworkSettings(unshuffle=2, channels=(8, 16), norm_groups=4)
 class Echo(nn.Module):
     """A UNet that gives its input back."""
 
-    class config:  # noqa: N801 - the attribute of diffusers' models
+    class config:
         block_out_channels = (8, 8, 8)
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv
 
-# Bootstrap counts are drawn in blocks of at most this many cells, so that memory stays near 32 MB.
+# Clusters are drawn in blocks of at most this many cells, so that memory stays near 100 MB.
 _CELLS = 1 << 22
 
 
@@ -67,8 +67,8 @@ def cluster_bootstrap(
     block = max(1, _CELLS // sizes.size)
     for start in range(0, replicates, block):
         stop = min(start + block, replicates)
-        drawn = rng.multinomial(sizes.size, np.full(sizes.size, 1 / sizes.size), size=stop - start)  # (b, C)
-        means[start:stop] = (drawn @ sums) / (drawn @ sizes)
+        drawn = rng.integers(0, sizes.size, size=(stop - start, sizes.size))  # (b, C)
+        means[start:stop] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     return means
 
 

@@ -42,11 +42,12 @@ class TailFit:
     def upper_p(self, scores: np.ndarray) -> np.ndarray:
         """(N,) scores → (N,) upper limits of P(score of an unseen person >= s); 1 below the threshold, 0 at +inf."""
         scores = checked_scores(scores, "scores")
-        upper = np.empty(scores.size)
+        upper = np.ones(scores.size)
+        beyond = np.flatnonzero(scores >= self.threshold.min())  # of an ordinary release a small part
         block = max(1, _CELLS // self.threshold.size)
-        for start in range(0, scores.size, block):
-            part = scores[start : start + block]
-            upper[start : start + block] = self._replicate_limit(self._tail_p(part))
+        for start in range(0, beyond.size, block):
+            part = beyond[start : start + block]
+            upper[part] = self._replicate_limit(self._tail_p(scores[part]))
         return np.minimum(1.0, upper + self.atom)
 
     def line(self, p: float) -> float:

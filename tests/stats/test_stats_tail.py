@@ -1,6 +1,8 @@
 """Tail fit: estimator against its formula, bootstrap against plain resampling, edges, and the promise by simulation."""
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy import stats
 
 from medaudit.seeds import generator
 from medaudit.stats.flags import familywise, score_line
+from medaudit.stats.reference import adaptive_ratio, copy_score, draw_one_per_patient
 from medaudit.stats.tail import TailFit, _bootstrap_top, default_points, fit_tail, weighted_moments
 
 
@@ -47,13 +50,13 @@ def test_bootstrap_top_has_the_law_of_plain_resampling():
 
 
 def test_upper_p_equals_a_loop_over_replicates():
-    tail = fitted(generator(3, "loop").exponential(size=130))
+    tail = fitted(generator(3, "loop").exponential(size=130), replicates=80)
     for score in (0.1, 1.0, 3.0, 12.0):
         p = []
         for u, scale, shape in zip(tail.threshold, tail.scale, tail.shape, strict=True):
             beyond = stats.genpareto(shape, scale=scale).sf(score - u)
             p.append(1.0 if score < u else tail.fraction * beyond)
-        assert tail.upper_p(np.array([score]))[0] == pytest.approx(sorted(p)[math.ceil(tail.level * 400) - 1])
+        assert tail.upper_p(np.array([score]))[0] == pytest.approx(sorted(p)[math.ceil(tail.level * 80) - 1])
 
 
 def test_upper_p_limits_the_true_p_value_for_nearly_every_reference():
@@ -198,3 +201,28 @@ def test_far_out_copies_are_flagged(size, score, share):
         tail = fitted(rng.normal(0.2, 0.15, size), rng=rng, replicates=200)
         found.append(familywise(tail.upper_p(np.array([score])), 256, 0.005)[0])
     assert np.mean(found) >= share
+
+
+@pytest.mark.real
+def test_unseen_children_are_flagged_no_more_often_than_promised():
+    """Real films, RMSE at 28 x 28 with the adaptive ratio: 130 children in training, 300 unseen, 200 posing."""
+    path = Path(os.environ.get("MEDAUDIT_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    film = path / "pneumoniamnist" / "pneumoniamnist_dev.npz"
+    if not film.is_file():
+        pytest.skip("the real films of MEDAUDIT_REAL_DATA are not here")
+    with np.load(film, allow_pickle=False) as source:
+        images, patients = source["images"].reshape(len(source["images"]), -1) / 255.0, source["patient_id"]
+    alpha, posing, any_flag = 0.2, 200, []
+    for split in range(3):
+        rng = generator(15, "real", split)
+        people = rng.permutation(draw_one_per_patient(patients, rng))
+        train, others = images[people[:130]], images[people[130:]]
+        squared = (others**2).mean(1)[:, None] + (train**2).mean(1) - 2 * others @ train.T / train.shape[1]
+        nearest = np.sort(np.sqrt(np.maximum(squared, 0)), axis=1)[:, :32]
+        scores = copy_score(adaptive_ratio(nearest))
+        for _ in range(60):
+            drawn = rng.permutation(scores)[: 300 + posing]
+            tail = fitted(drawn[:300], rng=rng, replicates=200)
+            any_flag.append(familywise(tail.upper_p(drawn[300:]), posing, alpha).any())
+    assert len(any_flag) == 180
+    assert np.mean(any_flag) <= alpha

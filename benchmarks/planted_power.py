@@ -4,8 +4,9 @@
 
 Half of the patients are the training cohort, the other half are held out. The reference is one film per patient:
 training patients against the training films of all others, held-out patients against all training films. A plant
-is found when its score lies above the second most extreme reference value and the right patient is named. The
-union counts a plant that any detector found. Reads an npz with `images` and `patient_id`, or a folder with
+is found when its score lies above the line and the right patient is named; the union counts a plant that any
+detector found. Two lines: the second most extreme reference value, and the one from which an audit flags a single
+image in a release of `--release` images. Nothing is done about duplicates in the data; an audit sets them aside. Reads an npz with `images` and `patient_id`, or a folder with
 metadata.csv (`file`, `patient_id`).
 """
 
@@ -19,11 +20,13 @@ import numpy as np
 from PIL import Image
 
 from medaudit import seeds
-from medaudit.config import PLANTED_KINDS
+from medaudit.config import PLANTED_KINDS, AuditSettings
 from medaudit.detectors import DETECTORS, Detector
 from medaudit.images.intensity import resize_unit
 from medaudit.images.transforms import STRENGTHS, plant
 from medaudit.search.nearest import ArrayBlocks, Neighbours, nearest
+from medaudit.stats.budget import split_alpha
+from medaudit.stats.flags import fit_tail, score_line
 from medaudit.stats.reference import adaptive_ratio, copy_score, draw_one_per_patient
 
 
@@ -59,32 +62,46 @@ def score(found: Neighbours) -> np.ndarray:
     return copy_score(adaptive_ratio(found.distance))
 
 
+Table = dict[str, dict[str, np.ndarray]]
+
+
 def measure(
-    detectors: tuple[Detector, ...], images: np.ndarray, patient: np.ndarray, plants: int, seed: int
-) -> dict[str, dict[str, np.ndarray]]:
-    """{detector: {kind: (plants,) bool found}}, with timings on the screen."""
+    detectors: tuple[Detector, ...],
+    images: np.ndarray,
+    patient: np.ndarray,
+    plants: int,
+    release: int,
+    seed: int,
+) -> tuple[Table, Table]:
+    """{detector: {kind: (plants,) bool found}} for either line, with timings on the screen."""
     train, held = halves(patient, seed)
     own = train[draw_one_per_patient(patient[train], seeds.generator(seed, "reference train"))]
     others = held[draw_one_per_patient(patient[held], seeds.generator(seed, "reference held"))]
     rows = seeds.generator(seed, "plants").choice(train, plants, replace=plants > len(train))
-    table: dict[str, dict[str, np.ndarray]] = {}
+    settings = AuditSettings()
+    alpha = split_alpha(settings.alpha, settings.cohort_share, len(detectors)).familywise_each
+    ranked: Table = {}
+    flagged: Table = {}
     for detector in detectors:
         begin = time.perf_counter()
         references = ArrayBlocks(detector.describe(images[train]))
         ask = partial(_ask, detector, references, patient[train])
         unseen = np.concatenate([score(ask(images[own], patient[own])), score(ask(images[others], None))])
-        line = np.sort(unseen)[-2]
-        table[detector.name] = {}
+        tail = fit_tail(
+            unseen, replicates=settings.bootstrap, rng=seeds.generator(seed, "tail", detector.name)
+        )
+        lines = np.sort(unseen)[-2], score_line(tail, release, alpha)
+        ranked[detector.name], flagged[detector.name] = {}, {}
         for kind in PLANTED_KINDS:
             made = [plant(kind, images[r], seeds.generator(seed, kind, i)) for i, r in enumerate(rows)]
             found = ask(np.stack(made), None)
             right = patient[train][found.index[:, 0]] == patient[rows]
-            table[detector.name][kind] = (score(found) > line) & right
+            for table, line in zip((ranked, flagged), lines, strict=True):
+                table[detector.name][kind] = (score(found) >= line) & right
         seconds = time.perf_counter() - begin
-        print(
-            f"# {detector.name}: {len(unseen)} unseen patients, line {line:.3f}, {seconds:.0f} s", flush=True
-        )
-    return table
+        print(f"# {detector.name}: {len(unseen)} unseen patients, second {lines[0]:.3f}, "
+              f"flag from {lines[1]:.3f}, {seconds:.0f} s", flush=True)  # fmt: skip
+    return ranked, flagged
 
 
 def _ask(
@@ -98,7 +115,7 @@ def _ask(
     return nearest(detector.poses(images), references, 50, reference_group=group, leave_out=leave_out)
 
 
-def show(table: dict[str, dict[str, np.ndarray]]) -> None:
+def show(table: Table) -> None:
     """Print the table, kinds down, detectors across, the union last."""
     print("| planted copy | " + " | ".join(table) + " | union |")
     print("|---" * (len(table) + 2) + "|")
@@ -114,13 +131,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="npz or folder with metadata.csv")
     parser.add_argument("--size", type=int, default=None, help="pixels a side (folders only)")
     parser.add_argument("--plants", type=int, default=200, help="planted copies per kind")
+    parser.add_argument("--release", type=int, default=256, help="images of the release")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     images, patient = load(arguments.data, arguments.size)
     print(
         f"# {len(images)} films of {len(np.unique(patient))} patients, {images.shape[1]} x {images.shape[2]} pixels"
     )
-    show(measure(DETECTORS, images, patient, arguments.plants, arguments.seed))
+    ranked, flagged = measure(DETECTORS, images, patient, arguments.plants, arguments.release, arguments.seed)
+    print("\nabove the second most extreme unseen patient:")
+    show(ranked)
+    print(f"\nflagged as the only copy in a release of {arguments.release} images:")
+    show(flagged)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ A new detector is one file here and one line in DETECTORS.
 from medaudit.detectors.contract import Detector
 from medaudit.detectors.contrast import LocalContrast
 from medaudit.detectors.pixel import Rmse
+from medaudit.detectors.smooth import SmoothRmse
 from medaudit.detectors.tiles import TileDistance
 
-DETECTORS: tuple[Detector, ...] = (Rmse(), TileDistance(), LocalContrast())
+DETECTORS: tuple[Detector, ...] = (Rmse(), SmoothRmse(), TileDistance(), LocalContrast())
 
 __all__ = ["DETECTORS", "Detector"]

@@ -14,8 +14,9 @@ class LocalContrast:
     """Distance sqrt(2 - 2 r), r the correlation of the normalised images at `working` pixels a side.
 
     The image is averaged down to at most `native` pixels, normalised over a window of `window_share` of its side,
-    and a window of it, `margin` of the side narrower at each edge, is averaged to the working size. A pose moves
-    that window by up to `margin` and mirrors it; what a shift uncovers at an edge is therefore never looked at.
+    and a window of it, narrower at each edge by a margin of `shift_share` of the side in whole pixels, is averaged
+    to the working size. A pose moves that window by up to the margin in whole pixels, and mirrors it; what a shift
+    uncovers at an edge is therefore never looked at.
     """
 
     name = "local-contrast"
@@ -24,35 +25,28 @@ class LocalContrast:
     )
 
     def __init__(
-        self,
-        native: int = 64,
-        working: int = 32,
-        window_share: float = 9 / 64,
-        margin: float = 0.04,
-        steps: int = 2,
+        self, native: int = 64, working: int = 32, window_share: float = 9 / 64, shift_share: float = 0.04
     ) -> None:
         self.native = native
         self.working = working
         self.window_share = window_share
-        self.margin = margin
-        self.steps = steps
+        self.shift_share = shift_share
 
     def describe(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, 1, D) float32, mean 0 and mean square 1 (0 for a flat image)."""
         contrast = self._contrast(images)
-        rows, columns = (self._window(side, 0.0) for side in contrast.shape[1:])
+        rows, columns = (self._window(side, 0) for side in contrast.shape[1:])
         return _standard(rows @ contrast @ columns.T)[:, None, :]
 
     def poses(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, P, 1, D) float32; the first pose is the image as it is."""
         contrast = self._contrast(images)
-        shares = np.linspace(-self.margin, self.margin, 2 * self.steps + 1)
-        shares = shares[np.argsort(np.abs(shares), kind="stable")]  # the unmoved image first
+        downs, rights = (self._moves(side) for side in contrast.shape[1:])
         found = []
         for mirrored in (contrast, contrast[:, :, ::-1]):
-            for down in shares:
+            for down in downs:
                 part = self._window(contrast.shape[1], down) @ mirrored
-                found += [_standard(part @ self._window(contrast.shape[2], right).T) for right in shares]
+                found += [_standard(part @ self._window(contrast.shape[2], right).T) for right in rights]
         return np.stack(found, axis=1)[:, :, None, :]
 
     def _contrast(self, images: np.ndarray) -> np.ndarray:
@@ -61,11 +55,19 @@ class LocalContrast:
         window = max(5, round(self.window_share * min(small.shape[1:])) // 2 * 2 + 1)
         return local_contrast_normalise(small, window)
 
-    def _window(self, side: int, moved: float) -> np.ndarray:
-        """(V, side) float32: the central window, moved by a share of the side, at the working size."""
-        start, stop = self.margin * side, side - self.margin * side
-        target = min(self.working, round(stop - start))
-        return area_matrix(side, target, start + moved * side, stop + moved * side).astype(np.float32)
+    def _margin(self, side: int) -> int:
+        """Pixels left out at each edge: at least one, and something must remain."""
+        return min(max(1, int(self.shift_share * side)), (side - 1) // 2)
+
+    def _moves(self, side: int) -> list[int]:
+        """Moves of the window in pixels, the unmoved one first."""
+        return sorted(range(-self._margin(side), self._margin(side) + 1), key=abs)
+
+    def _window(self, side: int, moved: int) -> np.ndarray:
+        """(V, side) float32: the central window, moved by some pixels, at the working size."""
+        start, stop = self._margin(side), side - self._margin(side)
+        target = min(self.working, stop - start)
+        return area_matrix(side, target, start + moved, stop + moved).astype(np.float32)
 
 
 def _standard(images: np.ndarray) -> np.ndarray:

@@ -92,8 +92,8 @@ def _unread(case: Case) -> list[str]:
     if not unread or case.synthetic.cohort.artifact.lineage.get("train") == source.id:
         return []
     return [
-        f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, copies "
-        "of them cannot be found."
+        f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, "
+        "copies of them cannot be found."
     ]
 
 

@@ -314,6 +314,10 @@ def write_findings(
         if isinstance(record, Audit):
             for name, table in zip((MATCHES, DETECTOR_MATCHES, REFERENCE), tables(record, seed), strict=True):
                 pq.write_table(table, draft.file(name))
+        else:
+            pq.write_table(
+                tables(audit("refused"), seed)[0].slice(0, record.matched_cliques), draft.file(MATCHES)
+            )
         return draft.commit()
 
 

@@ -165,7 +165,9 @@ def cohort_test(summary: Summary) -> Section | None:
     if summary.audit is None:
         return None
     test = summary.audit.cohort_test
+    nearest = () if test.detector is None else (("Detector that says which image is nearest", test.detector),)
     items = (
+        *nearest,
         (
             "Nearest to a training patient",
             f"{say.whole(test.nearest_in_train)} of {say.whole(test.of)} images",

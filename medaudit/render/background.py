@@ -36,6 +36,7 @@ def data(summary: Summary) -> Section | None:
         ("Patient ids", "yes" if audit.patient_level else "none: each image counted as one person"),
         ("Near-duplicates across training patients", say.whole(twins.across_patients_in_train)),
         ("Near-duplicates across training and unseen patients", say.whole(twins.across_train_and_holdout)),
+        ("People left out of the reference for such a duplicate", say.whole(twins.people_left_out)),
     )
     return Section(title="Data", blocks=(table, Facts(items=items)))
 

@@ -31,7 +31,7 @@ Pictures = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 class Details:
     """What only the confidential edition may hold."""
 
-    audit: Audit
+    audit: Audit | None  # None: the matches are those of an extraction
     matches: pa.Table  # matches.parquet, N rows
     lineage: Mapping[str, str]
     pictures: Pictures | None = None
@@ -45,6 +45,7 @@ def most_alike(matches: pa.Table) -> pa.Table:
 
 def match_table(details: Details) -> Section:
     """The most copy-like images with the patients they show; the rest is counted and lies in matches.parquet."""
+    source = "extraction" if details.audit is None else "audit"
     ordered = most_alike(details.matches)
     named = ordered.filter(pc.or_(ordered.column("flagged"), ordered.column("suspect")))
     shown = (named if len(named) else ordered).slice(0, ROWS_SHOWN).to_pylist()
@@ -54,7 +55,7 @@ def match_table(details: Details) -> Section:
         if len(named)
         else "No image is flagged or suspect; the most alike are listed"
     )
-    more = f" {say.whole(rest)} more are in matches.parquet of the audit." if rest else ""
+    more = f" {say.whole(rest)} more are in matches.parquet of the {source}." if rest else ""
     table = Table(
         caption="Row numbers are positions in the synthetic and the training cohort. Relative distance 0 is the same "
         "image. The runner-up is the nearest image of another patient.",
@@ -97,6 +98,11 @@ def _match_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
 
 def exact_distances(details: Details) -> Section:
     """The extremes that the shareable edition replaces by quantiles, and the full ids of the cohorts."""
+    ids = Facts(
+        items=tuple((f"id of {role}", value) for role, value in sorted(details.lineage.items())), code=True
+    )
+    if details.audit is None:
+        return Section(title="Lineage", blocks=(ids,))
     rows = tuple(
         (text(one.name), figure(one.closest_synthetic), figure(one.closest_unseen), figure(one.match_radius))
         for one in details.audit.detectors
@@ -107,9 +113,6 @@ def exact_distances(details: Details) -> Section:
         rows=rows,
         numeric=(1, 2, 3),
         weights=(3, 2, 2, 2),
-    )
-    ids = Facts(
-        items=tuple((f"id of {role}", value) for role, value in sorted(details.lineage.items())), code=True
     )
     blocks: list[Block] = [table, ids]
     pairs = details.audit.duplicates.pairs
@@ -134,7 +137,7 @@ def pairs(details: Details) -> Section | None:
     """Pairs side by side, the most alike first and every patient once before any comes twice."""
     from medaudit.render.figures import pair
 
-    if details.pictures is None:
+    if details.pictures is None or len(details.matches) == 0:
         return None
     blocks: list[Block] = []
     for place, row in enumerate(_chosen(details.matches), start=1):
@@ -178,5 +181,6 @@ def _chosen(matches: pa.Table) -> list[dict[str, Any]]:
 
 def confidential_sections(details: Details) -> list[Section]:
     """The sections that stay inside."""
-    sections = [pairs(details), match_table(details), exact_distances(details)]
+    table = match_table(details) if len(details.matches) else None
+    sections = [pairs(details), table, exact_distances(details)]
     return [section for section in sections if section is not None]

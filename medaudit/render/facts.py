@@ -96,6 +96,7 @@ class CohortTestFacts(Aggregate):
     alpha: float
     permutations: int
     rejects: bool
+    detector: PlainText | None = None
 
 
 class DetectorFacts(Aggregate):
@@ -155,6 +156,7 @@ class DuplicateFacts(Aggregate):
 
     across_patients_in_train: int
     across_train_and_holdout: int
+    people_left_out: int = 0
 
 
 class SettingFacts(Aggregate):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
     DETECTOR_MATCHES,
     EXTRACT_JSON,
+    MATCHES,
     REFERENCE,
     Audit,
     Extraction,
@@ -38,8 +39,9 @@ class Evidence:
 
     def parents(self) -> dict[str, str]:
         """Ids of the findings, by role."""
-        named = (("audit", self.audit), ("extract", self.extraction))
-        return {name: part[0].id for name, part in named if part is not None}
+        return {
+            name: part[0].id for name, part in (("audit", self.audit), ("extract", self.extraction)) if part
+        }
 
     def lineage(self) -> dict[str, str]:
         """Ids of the findings, and of the cohorts and the model behind them, by role."""
@@ -56,23 +58,17 @@ def open_evidence(findings: Sequence[Path]) -> Evidence:
     opened: dict[str, Any] = {}
     for path in findings:
         artifact = open_artifact(path, "findings", verify=False)
-        kind = (
-            "audit" if _has(artifact, AUDIT_JSON) else "extraction" if _has(artifact, EXTRACT_JSON) else None
-        )
+        names = {"audit": AUDIT_JSON, "extraction": EXTRACT_JSON}
+        kind = next((kind for kind, name in names.items() if _has(artifact, name)), None)
         if kind is None:
-            raise UsageProblem(
-                f"{path} holds neither an audit nor an extraction; reports are made from those"
-            )
+            raise UsageProblem(f"{path} holds no audit and no extraction; a report is made from those")
         if kind in opened:
             raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
         opened[kind] = open_audit(path) if kind == "audit" else open_extraction(path)
     evidence = Evidence(**opened)
-    if evidence.audit and evidence.extraction:
-        trained = [part[0].lineage.get("train") for part in (evidence.audit, evidence.extraction)]
-        if trained[0] != trained[1]:
-            raise CohortMismatch(
-                "the audit and the extraction are about different training cohorts; report on them one by one"
-            )
+    trained = {part[0].lineage.get("train") for part in (evidence.audit, evidence.extraction) if part}
+    if len(trained) > 1:
+        raise CohortMismatch("audit and extraction are about two training cohorts; report on each alone")
     return evidence
 
 
@@ -81,16 +77,15 @@ def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool
     from medaudit.render.facts import Origin, Summary, extraction_facts
 
     lineage = evidence.lineage()
-    leading = evidence.audit or evidence.extraction
-    assert leading is not None
+    manifest = _leading(evidence).manifest
     return Summary(
         institution=institution,
         protocol=protocol,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
         origin=Origin(
-            versions=dict(leading[0].manifest["versions"]),
-            seed=leading[0].manifest["seed"],
+            versions=dict(manifest["versions"]),
+            seed=manifest["seed"],
             audit_id=lineage.get("audit"),
             extraction_id=lineage.get("extract"),
             synthetic_id=lineage.get("synthetic"),
@@ -100,12 +95,13 @@ def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool
 
 
 def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None":
-    """What only the confidential edition shows; None without an audit."""
+    """What only the confidential edition shows: the audit's matches, or the extraction's where there is no audit."""
     from medaudit.render.confidential import Details
 
-    if evidence.audit is None:
+    record = evidence.audit[1] if evidence.audit is not None else None
+    artifact = _leading(evidence)
+    if not _has(artifact, MATCHES):
         return None
-    artifact, record = evidence.audit
     return Details(
         audit=record, matches=read_matches(artifact), lineage=evidence.lineage(), pictures=pictures
     )
@@ -115,20 +111,26 @@ def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None
     """A way to fetch pairs from T and S; None when neither is given. Raises CohortMismatch for other cohorts."""
     if train is None and synthetic is None:
         return None
-    if train is None or synthetic is None or evidence.audit is None:
-        raise UsageProblem(
-            "pairs of pictures need an audit, its --train and its --synthetic cohort; give all three"
-        )
+    if train is None or synthetic is None:
+        raise UsageProblem("pairs of pictures come from two cohorts; give both --train and --synthetic")
     theirs, ours = open_cohort(train), open_cohort(synthetic)
+    lineage = _leading(evidence).lineage
     for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):
-        if evidence.audit[0].lineage.get(role) != cohort.id:
-            raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give that one")
+        if lineage.get(role) != cohort.id:
+            raise CohortMismatch(f"{path} is not the cohort that the findings call {role}; give that one")
 
     def pictures(synthetic_row: int, train_row: int) -> tuple[np.ndarray, np.ndarray]:
-        film = _one(theirs, train_row)
-        return _one(ours, synthetic_row), resize_unit(film, ours.image_shape)
+        film = theirs.unit([train_row])[0]
+        return ours.unit([synthetic_row])[0], resize_unit(film, ours.image_shape)
 
     return pictures
+
+
+def _leading(evidence: Evidence) -> Artifact:
+    """The findings that the pages follow: the audit, or the extraction alone."""
+    found = evidence.audit or evidence.extraction
+    assert found is not None  # open_evidence refuses an empty list
+    return found[0]
 
 
 def _audit(evidence: Evidence, hide: bool) -> "AuditFacts | None":
@@ -142,10 +144,6 @@ def _audit(evidence: Evidence, hide: bool) -> "AuditFacts | None":
         for name in (DETECTOR_MATCHES, REFERENCE)
     )
     return audit_facts(record, settings_of(artifact).model_dump(), matches, reference, hide=hide)
-
-
-def _one(cohort: Cohort, row: int) -> np.ndarray:
-    return cohort.unit(slice(row, row + 1))[0]
 
 
 def _has(artifact: Artifact, name: str) -> bool:

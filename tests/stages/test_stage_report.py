@@ -93,6 +93,19 @@ def test_without_cohorts_the_confidential_report_has_the_table_only(work: Path, 
     assert "data:image/png" not in html and "Matches, by pseudonym" in html
 
 
+def test_an_extraction_alone_names_whom_it_extracted(work: Path, tmp_path: Path) -> None:
+    synthetic = open_artifact(work / "S").id
+    samples.write_findings(
+        tmp_path / "X", samples.extraction(), {"train": open_artifact(work / "T").id, "synthetic": synthetic}
+    )
+    report.run(
+        [tmp_path / "X"], tmp_path / "R", edition="confidential", train=work / "T", synthetic=work / "S"
+    )
+    html = (tmp_path / "R" / "report.html").read_text()
+    assert "26 more are in matches.parquet of the extraction" in html
+    assert html.count("data:image/png;base64,") == 12 and "What the model gives away" in html
+
+
 def test_ten_thousand_matches_stay_small_and_quick(tmp_path: Path) -> None:
     samples.write_findings(tmp_path / "A", samples.audit("refused", synthetic=10_000))
     began = time.monotonic()

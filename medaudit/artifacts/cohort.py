@@ -21,6 +21,7 @@ from medaudit.errors import ArtifactBroken, EmptyCohort
 ROWS = "rows.parquet"
 PIXELS = "pixels.npy"
 _HEADER_BYTES = 128
+_ROWS_AT_ONCE = 4096
 
 ROW_SCHEMA = pa.schema(
     [
@@ -151,22 +152,30 @@ class CohortWriter:
     def finish(self, *, note: Mapping[str, Any] | None = None) -> Artifact:
         """Write header and rows, count the refusals, commit. Raises EmptyCohort when no row was added."""
         self.close()
-        rows: list[dict[str, Any]] = []
+        tables: list[pa.Table] = []
+        pending: list[dict[str, Any]] = []
         refused: list[tuple[str, str]] = []
+        count = 0
         for chunk in self._chunks():
-            rows.extend(chunk["rows"])
+            pending.extend(chunk["rows"])
             refused.extend((file, reason) for file, reason in chunk["refused"])
-        if not rows:
+            if len(pending) >= _ROWS_AT_ONCE:  # as dicts, 100,000 rows would take 200 MiB
+                tables.append(row_table(pending, first=count))
+                count += len(pending)
+                pending = []
+        tables.append(row_table(pending, first=count))
+        count += len(pending)
+        if not count:
             raise EmptyCohort(f"{self.draft.out} would have no image; nothing was written")
         with self._pixel_path.open("r+b") as stream:
-            stream.write(_npy_header((len(rows), *self.image_shape), self.dtype))
-        pq.write_table(row_table(rows), self.draft.file(ROWS))
+            stream.write(_npy_header((count, *self.image_shape), self.dtype))
+        pq.write_table(pa.concat_tables(tables), self.draft.file(ROWS))
         reasons: dict[str, int] = {}
         for _, reason in refused:
             reasons[reason] = reasons.get(reason, 0) + 1
         return self.draft.commit(
             refused={"counts": reasons, "files": [list(item) for item in refused]},
-            rows=len(rows),
+            rows=count,
             image_shape=list(self.image_shape),
             dtype=self.dtype.name,
             **dict(note or {}),
@@ -200,10 +209,10 @@ class CohortWriter:
         return chunks, rows
 
 
-def row_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows (dicts) as a table of ROW_SCHEMA, with row_id the position."""
+def row_table(rows: Sequence[Mapping[str, Any]], first: int = 0) -> pa.Table:
+    """Rows (dicts) as a table of ROW_SCHEMA, with row_id the position counted from `first`."""
     columns: dict[str, list[Any]] = {name: [] for name in ROW_SCHEMA.names}
-    for position, row in enumerate(rows):
+    for position, row in enumerate(rows, start=first):
         for name, values in columns.items():
             if name == "row_id":
                 values.append(position)

@@ -13,7 +13,7 @@ import numpy as np
 from medaudit.images.intensity import Fit, fit_square, to_depth
 from medaudit.readers import files, npz, refusals
 from medaudit.readers.layouts import Listing
-from medaudit.readers.pool import chunked, run_chunks
+from medaudit.readers.pool import Workers, chunked
 from medaudit.readers.records import Entry, Film, fill
 from medaudit.readers.refusals import Refused
 
@@ -52,14 +52,16 @@ class Outcome:
     digest: bytes = NO_DIGEST
 
 
-def read_all(listing: Listing, recipe: Recipe, workers: int, chunks_done: int = 0) -> Iterator[list[Outcome]]:
+def read_all(
+    listing: Listing, recipe: Recipe, workers: Workers, chunks_done: int = 0
+) -> Iterator[list[Outcome]]:
     """Chunks of outcomes in the order of the listing, from chunk `chunks_done` on; the same for any `workers`."""
     if listing.npz_path is not None:
         blocks = _npz_chunks(listing, recipe.chunk, chunks_done)
-        yield from run_chunks(_Array(recipe, listing.arrays), blocks, workers, _array_crashed)
+        yield from workers.run_chunks(_Array(recipe, listing.arrays), blocks, _array_crashed)
         return
     entries = listing.entries[chunks_done * recipe.chunk :]
-    yield from run_chunks(_File(recipe), chunked(entries, recipe.chunk), workers, _crashed)
+    yield from workers.run_chunks(_File(recipe), chunked(entries, recipe.chunk), _crashed)
 
 
 @dataclass(frozen=True)

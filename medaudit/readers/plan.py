@@ -13,6 +13,7 @@ from medaudit.images.intensity import Fit
 from medaudit.progress import SILENT, Progress
 from medaudit.readers.batch import Recipe
 from medaudit.readers.layouts import Listing
+from medaudit.readers.pool import Workers
 from medaudit.readers.survey import survey
 
 
@@ -32,7 +33,7 @@ def make_plan(
     size: int,
     fit: Fit,
     depth: str,
-    workers: int,
+    workers: Workers,
     progress: Progress = SILENT,
 ) -> Plan:
     """Look at every header, or take up the plan kept at `kept_at`.

@@ -21,40 +21,73 @@ _SERIAL_BELOW = 64  # items
 _SERIAL_BYTES = 48 << 20
 
 
-def run_chunks(
-    function: Callable[[Item], Result],
-    chunks: Iterable[list[Item]],
-    workers: int,
-    crashed: Callable[[Item], Result],
-) -> Iterator[list[Result]]:
-    """Yield `[function(item) for item in chunk]` for each chunk, in order, on `workers` processes (1: this one).
+class Workers:
+    """`count` processes that begin to start at once, so that they are ready when the work is; 1 is this process.
 
-    `crashed(item)` stands in for an item that ended the process reading it. `function` and the items must
-    travel between processes; exceptions of `function` are raised here.
+    Use it as a context manager. Where processes cannot be started (a script without a main guard), all is done
+    in this process.
     """
-    pool = _started(workers) if workers > 1 else None
-    if pool is None:
-        for chunk in chunks:
-            yield [function(item) for item in chunk]
-        return
-    source, waiting = iter(chunks), deque[tuple[list[Item], Future[list[Result]]]]()
-    try:
+
+    def __init__(self, count: int) -> None:
+        self.count = max(1, count)
+        self._pool: ProcessPoolExecutor | None = None
+        self._ready: list[Future[int]] = []
+
+    def __enter__(self) -> "Workers":
+        if self.count > 1:
+            self._pool = _pool(self.count)
+            self._ready = [self._pool.submit(int) for _ in range(self.count)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def run_chunks(
+        self,
+        function: Callable[[Item], Result],
+        chunks: Iterable[list[Item]],
+        crashed: Callable[[Item], Result],
+    ) -> Iterator[list[Result]]:
+        """Yield `[function(item) for item in chunk]` for each chunk, in order.
+
+        `crashed(item)` stands in for an item that ended the process reading it. `function` and the items must
+        travel between processes; exceptions of `function` are raised here.
+        """
+        if not self._started():
+            for chunk in chunks:
+                yield [function(item) for item in chunk]
+            return
+        source, waiting = iter(chunks), deque[tuple[list[Item], Future[list[Result]]]]()
         while True:
-            while len(waiting) < workers + 2 and (chunk := next(source, [])):
-                waiting.append((chunk, _submit(pool, function, chunk)))
+            while len(waiting) < self.count + 2 and (chunk := next(source, [])):
+                waiting.append((chunk, self._submit(function, chunk)))
             if not waiting:
                 return
             chunk, future = waiting.popleft()
             try:
                 results = future.result()
             except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
                 results = _one_by_one(function, chunk, crashed)
-                pool = _pool(workers)
-                waiting = deque((rest, _submit(pool, function, rest)) for rest, _ in waiting)
+                self.__exit__()
+                self._pool = _pool(self.count)
+                waiting = deque((rest, self._submit(function, rest)) for rest, _ in waiting)
             yield results
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def _started(self) -> bool:
+        """Whether there are processes and they work; asked once."""
+        try:
+            while self._ready:
+                self._ready.pop().result()
+        except (BrokenProcessPool, OSError):
+            self._ready = []
+            self.__exit__()
+        return self._pool is not None
+
+    def _submit(self, function: Callable[[Item], Result], chunk: list[Item]) -> "Future[list[Result]]":
+        assert self._pool is not None
+        return _submit(self._pool, function, chunk)
 
 
 def chunked(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -98,17 +131,6 @@ def _one_by_one(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return results
-
-
-def _started(workers: int) -> ProcessPoolExecutor | None:
-    """A pool that is known to work; None where processes cannot be started (a script without a main guard)."""
-    pool = _pool(workers)
-    try:
-        pool.submit(int).result()
-    except (BrokenProcessPool, OSError):
-        pool.shutdown(wait=False, cancel_futures=True)
-        return None
-    return pool
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

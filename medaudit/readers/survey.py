@@ -12,12 +12,12 @@ from typing import Any
 from medaudit.progress import SILENT, Progress
 from medaudit.readers import files, npz, refusals
 from medaudit.readers.layouts import Listing
-from medaudit.readers.pool import chunked, run_chunks
+from medaudit.readers.pool import Workers, chunked
 from medaudit.readers.records import Entry, Look, fill
 from medaudit.readers.refusals import Refused
 
 _CHUNK = 256
-_SERIAL_BELOW = 2000  # headers: starting processes costs as much as reading these
+_SERIAL_BELOW = 2000  # headers: read while the processes are still starting
 _SHARED_FROM = 10  # films; in smaller sets one patient with most of them is nothing odd
 _SHARED_PART = 0.5
 
@@ -132,7 +132,7 @@ class _Header:
             return refused.reason
 
 
-def survey(listing: Listing, workers: int = 1, progress: Progress = SILENT) -> Survey:
+def survey(listing: Listing, workers: Workers, progress: Progress = SILENT) -> Survey:
     """Look at every header of the listing; several processes share the work."""
     found = Survey()
     progress.start("headers", len(listing.entries))
@@ -141,10 +141,10 @@ def survey(listing: Listing, workers: int = 1, progress: Progress = SILENT) -> S
             _count_all(found, listing, part, [_npz_look(entry, array) for entry in part])
             progress.advance(len(part))
         return found
-    workers = workers if len(listing.entries) >= _SERIAL_BELOW else 1
+    used = workers if len(listing.entries) >= _SERIAL_BELOW else Workers(1)
     bare = _Header(Listing(listing.root, listing.layout, "", [], "", accept=listing.accept))
     chunks = chunked(listing.entries, _CHUNK)
-    looked = run_chunks(bare, chunks, workers, lambda entry: refusals.DECODER_CRASHED)
+    looked = used.run_chunks(bare, chunks, lambda entry: refusals.DECODER_CRASHED)
     for part, looks in zip(chunked(listing.entries, _CHUNK), looked, strict=True):
         _count_all(found, listing, part, looks)
         progress.advance(len(part))

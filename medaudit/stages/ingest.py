@@ -1,8 +1,8 @@
 """ingest: films of any layout → a cohort with keyed pseudonyms, every refusal named and counted.
 
-Memory: about 130 MiB a process; in the parent up to `workers + 2` chunks of at most 8 MiB of pixels and 1 KiB
-for each film listed; in a worker about 60 bytes for each pixel of the largest film. Nothing grows with the
-pixels of the cohort.
+Memory: 170 MiB a process; in the parent twice `workers + 2` chunks of at most 8 MiB of pixels (one process: two
+chunks) and 1.2 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
+Nothing grows with the pixels of the cohort.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from medaudit.progress import SILENT, Progress
 from medaudit.readers.batch import read_all
 from medaudit.readers.layouts import Listing, list_source
 from medaudit.readers.plan import make_plan
-from medaudit.readers.pool import worker_count
+from medaudit.readers.pool import Workers, worker_count
 from medaudit.readers.refusals import counted
 from medaudit.readers.settle import Ledger, settle
 from medaudit.readers.survey import films_per_patient
@@ -65,14 +65,14 @@ def run(
     request = Request("cohort", settings, seed)
     artifact = finished(out, request)
     if artifact is None:
-        used = worker_count(workers, len(listing.entries), listing.size_bytes)
-        with Draft(out, request) as draft:
+        count = worker_count(workers, len(listing.entries), listing.size_bytes)
+        with Draft(out, request) as draft, Workers(count) as used:
             artifact = _make(draft, listing, secret, used, source, progress)
     return _outcome(artifact, size)
 
 
 def _make(
-    draft: Draft, listing: Listing, key: bytes | None, workers: int, source: Path, progress: Progress
+    draft: Draft, listing: Listing, key: bytes | None, workers: Workers, source: Path, progress: Progress
 ) -> Artifact:
     asked = draft.request.settings
     plan = make_plan(

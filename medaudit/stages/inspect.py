@@ -6,7 +6,7 @@ from typing import Any
 
 from medaudit.progress import SILENT, Progress
 from medaudit.readers.layouts import Listing, list_source
-from medaudit.readers.pool import worker_count
+from medaudit.readers.pool import Workers, worker_count
 from medaudit.readers.refusals import counted
 from medaudit.readers.survey import Survey, survey, try_codings
 from medaudit.stages.outcome import Outcome
@@ -22,8 +22,8 @@ def run(
 ) -> Outcome:
     """Read headers only, and decode one film of each coding. Raises SourceMissing, LayoutUnknown, NothingReadable."""
     listing = list_source(source, layout, manifest, patient_regex)
-    used = worker_count(workers, len(listing.entries), listing.size_bytes)
-    found = survey(listing, used, progress)
+    with Workers(worker_count(workers, len(listing.entries), listing.size_bytes)) as used:
+        found = survey(listing, used, progress)
     tried = try_codings(listing, found)
     facts = found.facts()
     decodes = {f"{coding}, {bits} bit": reason or "decoded" for (coding, bits), reason in tried.items()}

@@ -5,14 +5,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medaudit.readers.pool import chunked, run_chunks, worker_count
+from medaudit.readers.pool import Item, Result, Workers, chunked, worker_count
+
+
+def run_chunks(
+    function: Callable[[Item], Result],
+    chunks: Iterable[list[Item]],
+    workers: int,
+    crashed: Callable[[Item], Result],
+) -> Iterator[list[Result]]:
+    with Workers(workers) as started:
+        yield from started.run_chunks(function, chunks, crashed)
 
 
 def square(item: int) -> int:
@@ -78,12 +88,38 @@ def test_how_many_workers() -> None:
     assert worker_count(None, 10**4, 10**10) >= 1
 
 
+def test_the_same_processes_serve_twice() -> None:
+    with Workers(2) as workers:
+        first = [pid for chunk in workers.run_chunks(whose, chunked(range(12), 1), crashed) for pid in chunk]
+        second = [pid for chunk in workers.run_chunks(whose, chunked(range(12), 1), crashed) for pid in chunk]
+    assert set(second) <= set(first) and os.getpid() not in first and 1 <= len(set(first)) <= 2
+
+
+def whose(item: int) -> int:
+    time.sleep(0.01)
+    return os.getpid()
+
+
+UNGUARDED = """
+from medaudit.readers.pool import Workers
+with Workers(2) as workers:
+    print(list(workers.run_chunks(abs, [[-1, -2], [-3]], abs)))
+"""
+
+
+def test_a_script_without_a_main_guard_is_served_by_one_process(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, tmp_path / "main.py"], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and "[[1, 2], [3]]" in done.stdout
+
+
 SCRIPT = """
 import time
-from medaudit.readers.pool import run_chunks
+from medaudit.readers.pool import Workers
 if __name__ == "__main__":
     from test_readers_pool import slow
-    list(run_chunks(slow, [[i] for i in range(50)], 2, slow))
+    with Workers(2) as workers:
+        list(workers.run_chunks(slow, [[i] for i in range(50)], slow))
 """
 
 

@@ -19,6 +19,8 @@ from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 
 _BUDGET_NAMES = {
+    "alpha": "all tests together",
+    "alpha_spent": "spent by earlier audits",
     "cohort_excess": "excess test of the cohort",
     "cohort_run": "leading run of the cohort",
     "familywise_each": "family-wise flags, each detector",
@@ -45,13 +47,13 @@ def results(summary: Summary) -> Section | None:
     shares = {say.level(one.quantile) for one in audit.detectors if one.quantile is not None}
     closest = f"closest {shares.pop()}" if len(shares) == 1 else "closest"
     table = Table(
-        caption="What each detector found. Suspects: in brackets the number expected by chance. An image counts once "
-        "even when several detectors and rules flag it.",
+        caption="What each detector found. Beyond the reference: closer than anyone in it, in brackets the number "
+        "expected by chance. An image counts once even when several detectors and rules flag it.",
         columns=(
             "Detector",
             "Flagged, family-wise",
             "Flagged, false discovery",
-            "Suspects",
+            "Beyond the reference",
             f"Distance, {closest} of synthetic images",
             f"Distance, {closest} of unseen people",
         ),
@@ -116,6 +118,7 @@ def calibration(summary: Summary) -> Section | None:
         rows=tuple(
             (text(_BUDGET_NAMES.get(name, name.replace("_", " "))), figure(value))
             for name, value in audit.budget.items()
+            if name != "detectors"
         ),
         numeric=(1,),
         weights=(4, 2),

@@ -85,8 +85,8 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
             if line is not None and edges[0] <= line <= edges[-1]:
                 axis.axvline(line, color=INK, linestyle="--", linewidth=1.1)
         if line is not None and edges[0] <= line <= edges[-1]:
-            left = line > 0.5 * (edges[0] + edges[-1])
-            upper.annotate(
+            left = line > edges[0] + 0.3 * (edges[-1] - edges[0])
+            lower.annotate(
                 line_name, (line, 0.97), xycoords=("data", "axes fraction"), xytext=(-4 if left else 4, 0),
                 textcoords="offset points", ha="right" if left else "left", va="top", fontsize=8.5,
             )  # fmt: skip

@@ -41,7 +41,7 @@ def key_numbers(summary: Summary) -> Section:
     if summary.extraction is not None:
         rows += _extraction_rows(summary.extraction)
     table = KeyNumbers(
-        caption="Intervals hold with 95 % confidence unless marked otherwise. Every word is explained in the glossary.",
+        caption="Intervals hold with 95 % confidence unless marked otherwise. Every term is explained in the glossary.",
         rows=tuple(rows),
     )
     return Section(title="Key numbers", blocks=(table,), page="first")

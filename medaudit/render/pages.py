@@ -265,6 +265,12 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
 }
 
 
+_MODEL_ONLY = (
+    "The audit found no copy in this cohort, but the attack drew patients from its model: whoever decides weighs both. "
+    "medaudit release looks at the audit alone.",
+    "More images of this model are likely to show patients; train it again on more patients or for less long.",
+    "The model's weights hold what it copied and stay inside.",
+)
 _NO_COHORT = (
     "This report clears no images: each cohort of this model needs an audit of its own before it may go out.",
     "The model's weights stay inside.",
@@ -273,7 +279,13 @@ _NO_COHORT = (
 
 def conditions(summary: Summary) -> Section:
     """Under which conditions the verdict stands."""
-    items = _CONDITIONS[summary.verdict] if summary.audit is not None else _NO_COHORT
+    items: tuple[str, ...]
+    if summary.audit is None:
+        items = _NO_COHORT
+    elif summary.verdict == "do-not-release" and summary.audit.verdict != "do-not-release":
+        items = _MODEL_ONLY
+    else:
+        items = _CONDITIONS[summary.verdict]
     return Section(title="Conditions", blocks=(Bullets(items=items),), page="second")
 
 

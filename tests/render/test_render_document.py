@@ -63,6 +63,18 @@ def test_the_graver_verdict_heads_the_report() -> None:
     assert samples.summary(None, samples.extraction(0)).verdict == "release-supported"
 
 
+def test_conditions_fit_what_was_found() -> None:
+    def conditions(document: Document) -> str:
+        return "\n".join(words(next(s for s in document.sections if s.title == "Conditions").model_dump()))
+
+    assert "will not write it" in conditions(samples.document("refused"))
+    assert "may go out" in conditions(samples.document("supported"))
+    mixed = build.shareable(samples.summary("supported", samples.extraction()))
+    assert mixed.verdict == "do-not-release" and "release looks at the audit alone" in conditions(mixed)
+    alone = build.shareable(samples.summary(None, samples.extraction(0)))
+    assert "clears no images" in conditions(alone)
+
+
 def test_two_pages_hold_what_a_board_needs(refused: Document) -> None:
     pages = {
         page: [s.title for s in refused.sections if s.page == page]

@@ -6,8 +6,8 @@ Half of the patients are the training cohort, the other half are held out. The r
 training patients against the training films of all others, held-out patients against all training films. A plant
 is found when its score lies above the line and the right patient is named; the union counts a plant that any
 detector found. Two lines: the second most extreme reference value, and the one from which an audit flags a single
-image in a release of `--release` images. Nothing is done about duplicates in the data; an audit sets them aside. Reads an npz with `images` and `patient_id`, or a folder with
-metadata.csv (`file`, `patient_id`).
+image in a release of `--release` images. Nothing is done about duplicates in the data; an audit sets them aside.
+Reads an npz with `images` and `patient_id`, or a folder with metadata.csv (`file`, `patient_id`).
 """
 
 import argparse

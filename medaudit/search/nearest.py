@@ -56,11 +56,11 @@ def nearest(
     if k < 1 or queries.ndim != 4:
         raise ValueError("k is at least 1 and queries have the axes (G, P, T, D)")
     count = len(queries)
-    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(references))
     absent = np.full(count, _NOBODY) if leave_out is None else np.asarray(leave_out, dtype=np.int64)
     if absent.shape != (count,):
         raise ValueError("leave_out has one code per query")
     absent = np.where(absent < 0, _NOBODY, absent)
+    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(references), absent)
     with full_precision():
         search = Search(references, group, device, memory_bytes, progress)
         found = search.run(queries, k, absent[:, None])
@@ -85,7 +85,8 @@ def count_within(
 ) -> tuple[np.ndarray, np.ndarray]:
     """References at most `radius` (one value, or one per query) away: images (G,) int64 and groups (G,) int64."""
     queries = checked(queries, "queries")
-    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(references))
+    group = np.asarray(reference_group, dtype=np.int64)
+    group = _own_codes(group, len(references), group)
     limit = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(queries),))
     images = np.zeros(len(queries), dtype=np.int64)
     members: list[set[int]] = [set() for _ in range(len(queries))]
@@ -100,12 +101,12 @@ def count_within(
     return images, np.array([len(found) for found in members], dtype=np.int64)
 
 
-def _own_codes(group: np.ndarray, count: int) -> np.ndarray:
-    """(M,) codes in which every -1 has become a group of its own."""
+def _own_codes(group: np.ndarray, count: int, others: np.ndarray) -> np.ndarray:
+    """(M,) codes in which every -1 has become a group of its own, under a code that none of `others` has."""
     if group.shape != (count,):
         raise ValueError("reference_group has one code per reference")
-    nobody = group < 0
-    return np.where(nobody, group.max(initial=0) + 1 + np.arange(count), group)
+    free = max(group.max(initial=0), others.max(initial=0)) + 1
+    return np.where(group < 0, free + np.arange(count), group)
 
 
 def _other_group(found: Listed, group: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

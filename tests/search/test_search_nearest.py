@@ -1,0 +1,243 @@
+"""The search against three lines of brute force, with planted copies, duplicates, ties and awkward sizes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medaudit.search.engine import Search
+from medaudit.search.gemm import Plan, Side, bounds, full_precision, slack
+from medaudit.search.nearest import ArrayBlocks, Neighbours, count_within, nearest
+from medaudit.search.pairs import pairs_within
+
+# M=11 references, G=7 queries, K=3, T=4 tiles, D=5 values, P=2 poses
+M, G, K, T, D, P = 11, 7, 3, 4, 5, 2
+
+
+def brute(queries: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """(G, M) float64: the definition."""
+    difference = queries[:, None].astype(np.float64) - references[None, :, None]  # (G, M, P, T, D)
+    return np.sqrt(np.square(difference).mean(-1).max(-1).min(-1))
+
+
+@dataclass
+class Case:
+    queries: np.ndarray
+    references: np.ndarray
+    group: np.ndarray
+    leave_out: np.ndarray
+    k: int
+    memory_bytes: int
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Values on a coarse grid, so that ties and duplicates abound and float64 sums are exact."""
+    rng = np.random.Generator(np.random.Philox(draw(st.integers(0, 2**32))))
+    count, levels = draw(st.integers(0, 40)), draw(st.sampled_from([2, 3, 50]))
+    poses, tiles = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    scale, offset = draw(st.sampled_from([(1, 0), (0.25, 0), (1, 4096), (2.0**-70, 0)]))
+    values = lambda *shape: (rng.integers(0, levels, shape) * scale + offset).astype(np.float32)  # noqa: E731
+    queries, references = values(G, poses, tiles, D), values(count, tiles, D)
+    if count and draw(st.booleans()):  # an exact copy, and a near one in another pose
+        queries[0, -1] = references[rng.integers(count)]
+        queries[1, 0] = references[-1]
+        queries[1, 0, 0, 0] = np.nextafter(queries[1, 0, 0, 0], np.float32(1e9))
+    groups = draw(st.integers(1, 5))
+    group = rng.integers(-1, groups, count)
+    leave_out = rng.integers(-1, groups, G)
+    return Case(
+        queries,
+        references,
+        group,
+        leave_out,
+        draw(st.sampled_from([1, 2, K, 60])),
+        draw(st.sampled_from([1, 4000, 1 << 26])),
+    )
+
+
+def run(case: Case) -> Neighbours:
+    return nearest(
+        case.queries,
+        ArrayBlocks(case.references),
+        case.k,
+        reference_group=case.group,
+        leave_out=case.leave_out,
+        memory_bytes=case.memory_bytes,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_equal_to_brute_force(case: Case) -> None:
+    found = run(case)
+    distance = brute(case.queries, case.references)
+    distance[(case.leave_out[:, None] >= 0) & (case.group[None, :] == case.leave_out[:, None])] = np.inf
+    order = np.argsort(distance, axis=1, kind="stable")[:, : case.k]  # ties: the lower row
+    sorted_distance = np.take_along_axis(distance, order, 1)
+    index = np.full((G, case.k), -1)
+    index[:, : order.shape[1]] = np.where(np.isfinite(sorted_distance), order, -1)
+    assert found.index.dtype == np.int64 and found.distance.dtype == np.float64
+    assert np.array_equal(found.index, index)
+    expected = np.full((G, case.k), np.inf)
+    expected[:, : order.shape[1]] = sorted_distance
+    assert np.allclose(found.distance, expected, rtol=1e-12, atol=0)
+    own = np.where(case.group < 0, 1000 + np.arange(len(case.group)), case.group)
+    for row in range(G):
+        if index[row, 0] < 0:
+            assert found.runner_up_index[row] == -1 and found.runner_up_distance[row] == np.inf
+            continue
+        others = np.where(own == own[index[row, 0]], np.inf, distance[row])
+        best = int(np.argmin(others))
+        assert found.runner_up_index[row] == (best if np.isfinite(others[best]) else -1)
+        assert found.runner_up_distance[row] == pytest.approx(others[best], rel=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.sampled_from([0.0, 0.3, 1.0]))
+def test_counts_and_pairs_equal_brute_force(case: Case, radius: float) -> None:
+    queries = case.queries[:, :1]
+    images, groups = count_within(
+        queries, ArrayBlocks(case.references), radius, case.group, memory_bytes=case.memory_bytes
+    )
+    inside = brute(queries, case.references) <= radius
+    own = np.where(case.group < 0, 1000 + np.arange(len(case.group)), case.group)
+    assert images.tolist() == inside.sum(1).tolist()
+    assert groups.tolist() == [len(set(own[row].tolist())) for row in inside]
+    pairs, apart = pairs_within(case.references, radius, memory_bytes=case.memory_bytes)
+    between = brute(case.references[:, None], case.references)
+    rows, columns = np.nonzero(np.triu(between <= radius, 1))
+    assert pairs.tolist() == np.stack([rows, columns], 1).tolist()
+    assert np.allclose(apart, between[rows, columns], rtol=1e-12, atol=0)
+
+
+def test_a_radius_of_its_own_for_each_query() -> None:
+    references = np.arange(M, dtype=np.float32)[:, None, None]
+    queries = np.zeros((3, 1, 1, 1), dtype=np.float32)
+    images, people = count_within(
+        queries, ArrayBlocks(references), np.array([0.0, 2.0, 4.5]), np.arange(M) // 2
+    )
+    assert images.tolist() == [1, 3, 5] and people.tolist() == [1, 2, 3]
+
+
+def films(count: int, seed: int, values: int = 1024) -> np.ndarray:
+    """(count, 1, values) float32, as alike as films of one body part: a template and a little of one's own."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    template = rng.random(values)
+    return (0.8 * template + 0.2 * rng.random((count, values))).astype(np.float32)[:, None]
+
+
+def test_copies_at_exactly_zero_where_the_expansion_would_blur_them() -> None:
+    references = films(600, 1)
+    rows = np.array([0, 17, 599])
+    found = nearest(references[rows][:, None], ArrayBlocks(references), 5, reference_group=np.arange(600))
+    assert found.index[:, 0].tolist() == rows.tolist()
+    assert (found.distance[:, 0] == 0).all() and (found.distance[:, 1] > 0.05).all()
+    wide = torch.from_numpy(references[:, 0])
+    blurred = (wide * wide).sum(1) + (wide * wide).sum(1)[:, None] - 2 * wide @ wide.T
+    assert blurred.diagonal().abs().max() > 0  # what a search without re-measuring would have said
+
+
+def test_a_hundred_duplicates_come_in_the_order_of_their_rows() -> None:
+    references = films(300, 2)
+    references[100:200] = references[7]
+    found = nearest(references[7][None, None], ArrayBlocks(references), 50, reference_group=np.arange(300))
+    assert found.index[0].tolist() == [7, *range(100, 149)]
+    assert (found.distance == 0).all()
+    assert found.runner_up_index[0] == 100  # another patient with the same film
+
+
+def test_nearest_but_one_film_of_the_same_patient_is_no_runner_up() -> None:
+    references = films(200, 3)
+    group = np.zeros(200, dtype=np.int64)
+    group[150] = 1
+    found = nearest(references[3][None, None], ArrayBlocks(references), 2, reference_group=group)
+    assert found.index[0, 0] == 3 and group[found.index[0, 1]] == 0
+    assert found.runner_up_index[0] == 150
+    assert found.runner_up_distance[0] == pytest.approx(brute(references[3][None, None], references)[0, 150])
+
+
+def test_the_bound_holds_and_is_tight(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, references = films(40, 4)[:, None], films(90, 5)
+    centre = queries.mean((0, 1))
+    with full_precision():
+        low = bounds(Side(queries, centre, "cpu"), Side(references[:, None], centre, "cpu")).numpy()
+    exact = np.square(brute(queries, references)) * 1024
+    assert (low <= exact).all()
+    assert (low >= exact * (1 - 8 * slack(1024))).all()
+    assert slack(1024) < 7e-5 and slack(16384) < 1e-3
+    # A film is nearest to itself; a bound that were too high there would lose it.
+    monkeypatch.setattr("medaudit.search.engine.bounds", lambda q, r: bounds(q, r).fill_diagonal_(1e9))
+    broken = nearest(references[:5][:, None], ArrayBlocks(references), 1, reference_group=np.arange(90))
+    assert not np.array_equal(broken.index[:, 0], np.arange(5))
+
+
+def test_few_queries_need_the_second_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[int] = []
+    sweep = Search._sweep
+    monkeypatch.setattr(
+        Search,
+        "_sweep",
+        lambda self, queries, *rest: swept.append(len(queries)) or sweep(self, queries, *rest),
+    )
+    nearest(films(50, 6)[:, None], ArrayBlocks(films(500, 7)), 10, reference_group=np.arange(500))
+    assert sum(swept) == 0
+    references = films(500, 8)
+    references[:] = references[0]
+    nearest(references[:2][:, None], ArrayBlocks(references), 10, reference_group=np.arange(500))
+    assert sum(swept) == 2
+
+
+def test_working_memory_follows_the_plan() -> None:
+    for shape in ((G, P, T, D), (1000, 50, 1, 784), (5000, 1, 1, 16384)):
+        for memory in (1 << 28, 1 << 30):
+            plan = Plan.fit(shape, memory)
+            vector = 4 * shape[2] * shape[3]
+            assert plan.rows * 3 * vector <= memory // 4
+            assert plan.queries * shape[1] * (2 * vector + 12 * plan.rows) <= memory // 2
+    tiny = Plan.fit((G, P, T, D), 1)
+    assert (tiny.rows, tiny.queries) == (1, 1)
+
+
+def test_the_process_keeps_its_own_precision() -> None:
+    before = torch.get_float32_matmul_precision()
+    with full_precision():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.parametrize("where", ["queries", "references"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(where: str, value: float) -> None:
+    queries, references = films(2, 9)[:, None], films(3, 10)
+    (queries if where == "queries" else references)[1, ..., 2] = value
+    with pytest.raises(ValueError, match=f"{where} hold a value that is not finite"):
+        nearest(queries, ArrayBlocks(references), 1, reference_group=np.arange(3))
+    if where == "references":
+        with pytest.raises(ValueError, match="not finite"):
+            pairs_within(references, 0.1)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    queries, references = films(2, 9)[:, None], ArrayBlocks(films(3, 10))
+    with pytest.raises(ValueError, match="k is at least 1"):
+        nearest(queries, references, 0, reference_group=np.arange(3))
+    with pytest.raises(ValueError, match="one code per reference"):
+        nearest(queries, references, 1, reference_group=np.arange(4))
+    with pytest.raises(ValueError, match="one code per query"):
+        nearest(queries, references, 1, reference_group=np.arange(3), leave_out=np.zeros(3, dtype=np.int64))
+    with pytest.raises(ValueError, match="same tiles and values"):
+        nearest(queries[..., :5], references, 1, reference_group=np.arange(3))
+
+
+def test_no_query_is_no_answer() -> None:
+    found = nearest(
+        np.zeros((0, P, T, D), dtype=np.float32),
+        ArrayBlocks(np.zeros((M, T, D), dtype=np.float32)),
+        K,
+        reference_group=np.arange(M),
+    )
+    assert found.index.shape == found.distance.shape == (0, K) and found.runner_up_index.shape == (0,)

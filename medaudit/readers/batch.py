@@ -4,7 +4,7 @@ Axes: (Y, X) pixels of a cohort image, Y = X = size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ class Recipe:
     size: int
     fit: Fit
     dtype: str  # uint8 or uint16
+    source_bytes: int = 0  # of one film of an npz, which travels to the process that reads it
 
     @property
     def chunk(self) -> int:
         """Films per chunk: up to 256, and no more than 8 MiB of pixels. Does not depend on the machine."""
-        film_bytes = self.size * self.size * np.dtype(self.dtype).itemsize
+        film_bytes = max(self.size * self.size * np.dtype(self.dtype).itemsize, self.source_bytes)
         return max(1, min(_MOST_IN_CHUNK, _CHUNK_BYTES // film_bytes))
 
 
@@ -127,6 +128,13 @@ def _npz_films(listing: Listing, size: int, first: int) -> Iterator[tuple[Entry,
     position = 0
     for number, array in enumerate(listing.arrays):
         count = array.shape[0]
+        part = listing.entries[position : position + count]
+        refused = _refused(array)
+        if refused:  # too large to be worth reading
+            for entry in part[max(first - position, 0) :]:
+                yield replace(entry, refuse=entry.refuse or refused), number, np.zeros((1, 1), np.uint8)
+            position += count
+            continue
         skipped = min(max(first - position, 0), count)
         at = position + skipped
         if skipped < count:
@@ -137,6 +145,14 @@ def _npz_films(listing: Listing, size: int, first: int) -> Iterator[tuple[Entry,
         position += count
     for entry in listing.entries[max(position, first) :]:  # what a manifest named and the archive lacks
         yield entry, 0, np.zeros((1, 1), np.uint8)
+
+
+def _refused(array: npz.ImageArray) -> str | None:
+    try:
+        npz.look(array)
+    except Refused as refused:
+        return refused.reason
+    return None
 
 
 def _crashed(entry: Entry) -> Outcome:

@@ -15,12 +15,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.uid import UID
 
 from medaudit.images.intensity import invert_monochrome1, percentile_unit
 from medaudit.readers import refusals
+from medaudit.readers.codestream import stated_size
 from medaudit.readers.records import MAX_PIXELS, Film, Look, view_word
 from medaudit.readers.refusals import Refused
 
@@ -223,7 +225,9 @@ def _stored(ds: Dataset) -> np.ndarray:
     """Stored values (Y, X) int32, within what BitsStored and PixelRepresentation allow. Raises Refused."""
     if "PixelData" not in ds:  # the header saw the element, so the file ends inside it
         raise Refused(refusals.TRUNCATED)
-    compressed = ds.file_meta.TransferSyntaxUID.is_compressed if _has_syntax(ds) else False
+    compressed = ds.file_meta.TransferSyntaxUID.is_encapsulated if _has_syntax(ds) else False
+    if compressed:
+        _check_stated_size(ds)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -251,6 +255,13 @@ def _stored(ds: Dataset) -> np.ndarray:
             stored = ((stored & ((1 << bits) - 1)) ^ sign) - sign
     # lossy codecs overshoot and some modalities write past BitsStored: saturate, because wrapping makes holes
     return np.clip(stored, -sign, (1 << bits) - 1 - sign)
+
+
+def _check_stated_size(ds: Dataset) -> None:
+    """Codecs make room for what the frame states, whatever Rows and Columns say; refuse before they do."""
+    size = _parsed(lambda: stated_size(get_frame(ds.PixelData, 0, number_of_frames=1)))
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise Refused(refusals.TOO_MANY_PIXELS)
 
 
 def _modality_values(ds: Dataset, stored: np.ndarray) -> tuple[np.ndarray, str]:

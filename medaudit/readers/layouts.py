@@ -181,7 +181,14 @@ def _choose(root: Path, names: list[str], layout: str) -> tuple[Adapter, str, li
     """The adapter, why it, and its tables (name, rule) among the files."""
     if layout != "auto":
         adapter = next(a for a in adapters() if a.name == layout)
-        return adapter, "asked for", _tables_of(root, names, adapter)
+        found = _tables_of(root, names, adapter)
+        needed = [rule for rule in adapter.tables if rule.required]
+        if adapter.recognise == "tables" and needed and not found:
+            raise LayoutUnknown(
+                f"{root} has no table of layout {layout}; it needs {needed[0].files[0]} with the columns "
+                + ", ".join(needed[0].columns)
+            )
+        return adapter, "asked for", found
     for adapter in adapters():
         found = _tables_of(root, names, adapter)
         why = _recognised(root, names, adapter, found)

@@ -4,6 +4,7 @@ Axes: N films of an array, (Y, X) pixels. Arrays of images are read from the arc
 so that an archive larger than memory is no trouble. Nothing pickled is ever loaded.
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ class ImageArray:
     shape: tuple[int, ...]
     dtype: np.dtype
     in_order: bool  # C order: rows lie one after the other
+
+    @property
+    def film_bytes(self) -> int:
+        """Bytes of one film."""
+        return math.prod(self.film_shape) * self.dtype.itemsize
 
     @property
     def film_shape(self) -> tuple[int, ...]:
@@ -103,11 +109,10 @@ def blocks(path: Path, array: ImageArray, size: int, first: int = 0) -> Iterator
                 for start in range(first, shape[0], size):
                     yield np.ascontiguousarray(whole[start : start + size])
                 return
-            film_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-            _skip(stream, first * film_bytes)
+            _skip(stream, first * array.film_bytes)
             for start in range(first, shape[0], size):
                 count = min(size, shape[0] - start)
-                data = stream.read(count * film_bytes)
+                data = stream.read(count * array.film_bytes)
                 yield np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
         except _DAMAGE:
             raise NothingReadable(f"{path} is cut short or damaged; get the file again") from None

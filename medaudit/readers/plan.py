@@ -54,5 +54,13 @@ def make_plan(
             "warnings": [*listing.warnings, *found.warnings()],
         }
         write_whole(kept_at, json.dumps(body, sort_keys=True).encode())
-    recipe = Recipe(listing.root, listing.accept, listing.header_patient, body["size"], fit, body["dtype"])
+    recipe = Recipe(
+        root=listing.root,
+        accept=listing.accept,
+        header_patient=listing.header_patient,
+        size=body["size"],
+        fit=fit,
+        dtype=body["dtype"],
+        source_bytes=max((array.film_bytes for array in listing.arrays), default=0),
+    )
     return Plan(recipe, body["readable"], body["facts"], body["warnings"])

@@ -32,12 +32,18 @@ def settle(
     pixels = np.zeros((len(kept), recipe.size, recipe.size), np.dtype(recipe.dtype))
     for position, i in enumerate(kept):
         pixels[position] = chunk[i].pixels
-    refused = [(read.file, reason) for read, reason in zip(chunk, reasons, strict=True) if reason]
+    refused = [(_shown(read.file), reason) for read, reason in zip(chunk, reasons, strict=True) if reason]
     return pixels, [row for i in kept if (row := rows[i]) is not None], refused
+
+
+def _shown(name: str) -> str:
+    """A file's name as text that any record can hold: bytes that are no UTF-8 become \\udcXX."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _pseudonymous(row: dict[str, Any], key: bytes | None) -> dict[str, Any]:
     """The row with pseudonyms for ids."""
+    row = {**row, "file": _shown(row["file"])}
     patient, study = row["patient"], row["study"]
     if key is None:
         return {**row, "patient": None, "study": None}

@@ -52,7 +52,7 @@ def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str
         lines.append(f"modalities: {_counts(data['modalities'])}")
         lines.append(f"polarity: {_counts(data['polarities'])}")
     for name, count in data["codings"].items():
-        lines.append(f"coding: {name}: {count} films, one tried: {data['decodes'][name]}")
+        lines.append(f"coding: {name}: {_films(count)}, one tried: {data['decodes'][name]}")
     if found.readable:
         lines.append(
             f"size: short sides {found.smallest} to {found.shortest} px, longest side {found.longest} px"
@@ -66,10 +66,16 @@ def patients_line(facts: Mapping[str, float]) -> str:
     """`117 (1 to 66 films each, median 2; 64 with more than one)`."""
     if not facts["patients"]:
         return "none named"
+    if facts["fewest"] == facts["most"]:
+        return f"{facts['patients']} ({_films(int(facts['most']))} each)"
     return (
         f"{facts['patients']} ({facts['fewest']} to {facts['most']} films each, median {facts['median']:g}; "
         f"{facts['with_several']} with more than one)"
     )
+
+
+def _films(count: int) -> str:
+    return "1 film" if count == 1 else f"{count} films"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

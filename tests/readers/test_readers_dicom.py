@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from reader_files import dataset, ramp
 
 from medaudit.readers import dicom, refusals
+from medaudit.readers.codestream import stated_size
 from medaudit.readers.refusals import ACCEPTABLE, Refused
 
 
@@ -207,7 +208,7 @@ class TestRefusals:
             ("examples_palette.dcm", refusals.COLOUR),
             ("examples_rgb_color.dcm", refusals.COLOUR),
             ("rtdose_1frame.dcm", refusals.BIT_DEPTH),
-            ("JPEG2000-embedded-sequence-delimiter.dcm", refusals.UNDECODABLE),
+            ("JPEG2000-embedded-sequence-delimiter.dcm", refusals.TOO_MANY_PIXELS),  # so its damaged header says
         ],
     )
     def test_by_name_on_real_files(self, name: str, expected: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -280,6 +281,27 @@ class TestRefusals:
         block = packer.compress(zlib.decompress(data[start:], -15) + bytes(60 << 20)) + packer.flush()
         monkeypatch.setattr(dicom, "MAX_PIXELS", 1 << 20)
         assert reason(data[:start] + block, ACCEPTABLE) == refusals.TOO_MANY_PIXELS
+
+    @pytest.mark.parametrize(
+        "name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG-LL.dcm"]
+    )
+    def test_a_frame_that_states_a_huge_size_is_not_decoded(self, name: str) -> None:
+        ds = pydicom.dcmread(io.BytesIO(local(name)))
+        frame = bytearray(get_frame(ds.PixelData, 0, number_of_frames=1))
+        assert stated_size(bytes(frame)) == (ds.Rows, ds.Columns)
+        if frame[:2] == b"\xff\x4f":
+            frame[8:16] = (60_000).to_bytes(4, "big") * 2
+        else:
+            at = frame.index(ds.Rows.to_bytes(2, "big") + ds.Columns.to_bytes(2, "big"))
+            frame[at : at + 4] = (60_000).to_bytes(2, "big") * 2
+        assert stated_size(bytes(frame)) == (60_000, 60_000)
+        ds.PixelData = encapsulate([bytes(frame)])
+        assert reason(encoded(ds), ACCEPTABLE) == refusals.TOO_MANY_PIXELS
+
+    @given(st.binary(max_size=60), st.sampled_from([b"\xff\xd8", b"\xff\x4f\xff\x51", b""]))
+    def test_noise_states_no_size_or_some_size(self, noise: bytes, start: bytes) -> None:
+        size = stated_size(start + noise)
+        assert size is None or len(size) == 2
 
     def test_every_reason_can_be_shown(self) -> None:
         assert len(refusals.REASONS) > 25

@@ -173,6 +173,8 @@ class TestManifestAndRegex:
             list_source(tmp_path, manifest=table(tmp_path / "m.csv", "name & patient_id", "x & y"))
         with pytest.raises(LayoutUnknown, match="mimic-cxr"):
             list_source(tmp_path, "mimic")
+        with pytest.raises(LayoutUnknown, match=r"padchest; it needs .* ImageID"):
+            list_source(tmp_path, "padchest")
         with pytest.raises(SourceMissing):
             list_source(tmp_path / "none")
 

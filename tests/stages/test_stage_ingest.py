@@ -2,17 +2,20 @@
 
 import errno
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from reader_files import ramp, tree_bytes, write_dicom, write_png
 
 from medaudit.artifacts.cohort import CohortWriter, open_cohort
 from medaudit.errors import LayoutUnknown, NothingReadable, OutputExists, SourceMissing, UsageProblem
 from medaudit.images.intensity import fit_square, full_range_unit, to_depth
-from medaudit.readers import batch, refusals
+from medaudit.readers import batch, npz, refusals
 from medaudit.stages import ingest
 
 
@@ -211,6 +214,44 @@ def test_an_npz_with_faulty_films(tmp_path: Path) -> None:
     assert counts == {refusals.NOT_FINITE: 1, refusals.CONSTANT: 1}
     assert columns(tmp_path / "C", "file", "labels")[2] == ("in.npz/images/0000003", ["1"])
     assert open_cohort(tmp_path / "C").pixels.dtype == np.uint16
+
+
+def test_an_array_of_too_large_films_is_refused_and_the_rest_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.Generator(np.random.Philox(4))
+    small, large = rng.integers(0, 256, (5, 6, 8)), rng.integers(0, 256, (3, 60, 80))
+    np.savez(tmp_path / "in.npz", train_images=small.astype(np.uint8), test_images=large.astype(np.uint8))
+    monkeypatch.setattr(npz, "MAX_PIXELS", 1000)
+    ingest.run(tmp_path / "in.npz", tmp_path / "C")
+    cohort = open_cohort(tmp_path / "C")
+    assert len(cohort) == 5 and cohort.image_shape == (8, 8)
+    assert cohort.artifact.manifest["refused"]["counts"] == {refusals.TOO_MANY_PIXELS: 3}
+
+
+def test_a_name_that_is_no_text_is_kept_as_text(tmp_path: Path) -> None:
+    write_png(tmp_path / "in/a.png")
+    (tmp_path / "in/a.png").rename(Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xe9.png")))
+    Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xfe.png")).touch()
+    ingest.run(tmp_path / "in", tmp_path / "C")
+    assert columns(tmp_path / "C", "file") == [("\\udce9.png",)]
+    assert open_cohort(tmp_path / "C").artifact.manifest["refused"]["files"] == [
+        ["\\udcfe.png", refusals.EMPTY_FILE]
+    ]
+
+
+@pytest.mark.parametrize(("film", "largest"), [("RG1", 0.0004), ("RG3", 0.0003)])
+def test_the_encodings_of_one_film_are_one_image(tmp_path: Path, film: str, largest: float) -> None:
+    (tmp_path / "in").mkdir()
+    for kind in ("UNCR", "J2KR", "J2KI"):
+        path = get_testdata_file(f"{film}_{kind}.dcm", download=False)
+        if path is None:
+            pytest.skip("pydicom-data is absent")
+        shutil.copy(str(path), tmp_path / "in")
+    ingest.run(tmp_path / "in", tmp_path / "C", size=64)
+    lossy, reversible, native = open_cohort(tmp_path / "C").unit(slice(None))
+    assert np.array_equal(reversible, native)
+    assert 0 < np.abs(lossy - native).max() < largest
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

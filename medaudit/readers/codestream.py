@@ -1,0 +1,36 @@
+"""The size a compressed frame states of itself, read without decoding: a small file can unfold to gigabytes."""
+
+_J2K_SOC_SIZ = b"\xff\x4f\xff\x51"  # ISO/IEC 15444-1 A.4.1, A.5.1
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length: TEM, RST, SOI
+# Frame headers: ISO/IEC 10918-1 B.2.2 (not DHT, JPG, DAC), and JPEG-LS, ISO/IEC 14495-1 C.2.2
+_FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}
+
+
+def stated_size(frame: bytes) -> tuple[int, int] | None:
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 frame; None where none can be found."""
+    if frame[:2] == b"\xff\xd8":
+        return _jpeg_size(frame)
+    at = frame.find(_J2K_SOC_SIZ, 0, 256)  # JP2 boxes may stand before the codestream
+    if at < 0 or len(frame) < at + 24:
+        return None
+    width, height, left, top = (int.from_bytes(frame[at + i : at + i + 4], "big") for i in (8, 12, 16, 20))
+    return height - top, width - left
+
+
+def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+        elif marker in _STANDALONE:
+            at += 2
+        elif marker in _FRAME_HEADERS:
+            return int.from_bytes(frame[at + 5 : at + 7], "big"), int.from_bytes(
+                frame[at + 7 : at + 9], "big"
+            )
+        elif marker == 0xDA:  # the scan begins and no frame was named
+            return None
+        else:
+            at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return None

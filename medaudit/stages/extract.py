@@ -28,6 +28,7 @@ from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.stages import generate
 from medaudit.stages.belonging import check_real, open_sides
+from medaudit.stages.described import Machine
 from medaudit.stages.duplicates import find_doubles
 from medaudit.stages.examination import match_table
 from medaudit.stages.extract_record import Attack, extraction_record, summary
@@ -35,7 +36,6 @@ from medaudit.stages.matching_repeats import half_of_alpha, match
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.repeats import find_repeats
 from medaudit.stages.scoring import draw_people
-from medaudit.stages.searching import Machine
 from medaudit.stages.sides import Side
 from medaudit.stats.matching import rows_of_speakers, usable_neighbours
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medaudit.detectors import DETECTORS
+from medaudit.stages.described import Described, Machine
 from medaudit.stages.examination import Examined, crowd_around
 from medaudit.stages.scoring import Bench, People, set_up
-from medaudit.stages.searching import Found, Machine, search
-from medaudit.stages.sides import Described, Picked, Side
+from medaudit.stages.searching import Found, search
+from medaudit.stages.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.matching import match_radius, union, usable_neighbours
 
@@ -49,7 +50,7 @@ def match(
     k, _ = usable_neighbours(neighbours, train.groups)
     images, groups = [], []
     for detector in DETECTORS:
-        described = Described.of(train, detector, machine.memory_bytes)
+        described = Described.of(train, detector, machine)
         bench = set_up(described, holdout, people, k, len(synthetic), budget, REPLICATES, seed, machine)
         found = search(synthetic, described, k, machine, f"{detector.name}-synthetic")
         radius = match_radius(bench.people.distance)
@@ -98,9 +99,9 @@ def _in_holdout(
     unseen = People(people.holdout if usable else people.holdout[:0], people.train)
     if not len(unseen.train) + len(unseen.holdout):
         return flagged
-    apart = replace(machine, remember=lambda name: machine.remember(f"holdout-{name}"))
+    apart = replace(machine, scratch=lambda name: machine.scratch(f"holdout-{name}"))
     for detector in DETECTORS:
-        described = Described.of(holdout, detector, machine.memory_bytes)
+        described = Described.of(holdout, detector, machine)
         bench: Bench = set_up(described, train, unseen, k, len(medoids), budget, REPLICATES, seed, apart)
         found = search(Picked(synthetic, medoids), described, k, apart, f"{detector.name}-medoids")
         flagged |= bench.judge(found).flagged

@@ -11,7 +11,8 @@ import numpy as np
 from medaudit import seeds
 from medaudit.detectors import DETECTORS
 from medaudit.errors import ReferenceTooSmall
-from medaudit.stages.searching import Images, Machine
+from medaudit.stages.described import Machine
+from medaudit.stages.searching import Images
 from medaudit.stages.sides import Picked, Side
 from medaudit.stats.extraction import EdgeLine, edge_line, false_edges, pair_count
 
@@ -62,7 +63,7 @@ def _line(unseen: np.ndarray, generated: int, machine: Machine) -> EdgeLine:
         reference_group=rows,
         leave_out=rows,
         device=machine.device,
-        memory_bytes=machine.memory_bytes // 2,
+        memory_bytes=machine.search_bytes,
         progress=machine.progress,
     )
     left = np.repeat(rows, found.index.shape[1])
@@ -81,7 +82,7 @@ def _grouped(descriptions: np.ndarray, line: EdgeLine, size: int, machine: Machi
         descriptions,
         np.nextafter(line.threshold, 0.0),
         device=machine.device,
-        memory_bytes=machine.memory_bytes // 2,
+        memory_bytes=machine.search_bytes,
         progress=machine.progress,
     )
     under = distances < line.threshold

@@ -1,6 +1,7 @@
 """Extract: repeats of training films are grouped and named, unseen people are not; the rest of the run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from medaudit import seeds
-from medaudit.artifacts.cohort import CohortWriter
+from medaudit.artifacts.cohort import CohortWriter, open_cohort
 from medaudit.artifacts.findings import MATCH_SCHEMA, open_extraction, read_matches
 from medaudit.artifacts.store import Draft, Request
 from medaudit.errors import CohortMismatch, PatientInBothSplits, ReferenceTooSmall, UsageProblem
 from medaudit.images.intensity import to_depth
 from medaudit.images.transforms import add_noise
-from medaudit.stages import extract
+from medaudit.stages import extract, train
 
 SHAPE = (24, 20)
 PATIENTS, HELD = 60, 70
@@ -34,11 +35,16 @@ def anatomy(name: str) -> np.ndarray:
     return np.clip(0.5 + 0.25 * film / film.std(), 0, 1).astype(np.float32)
 
 
-def cohort(out: Path, films: np.ndarray, patients: list[str | None], **facts: str) -> Path:
+def cohort(
+    out: Path, films: np.ndarray, patients: list[str | None], labels: tuple[str, ...] = (), **facts: str
+) -> Path:
     lineage = {key: facts.pop(key) for key in ("model", "train") if key in facts}
     with Draft(out, Request("cohort", {"name": out.name}, 0, lineage)) as draft:
         writer = CohortWriter(draft, SHAPE, np.uint8)
-        rows = [{"file": f"{i}.png", "patient": patient} for i, patient in enumerate(patients)]
+        rows = [
+            {"file": f"{i}.png", "patient": patient, "labels": [labels[i % len(labels)]] if labels else []}
+            for i, patient in enumerate(patients)
+        ]
         writer.append(to_depth(films, np.uint8), rows)
         writer.finish(note=facts)
     return out
@@ -151,3 +157,60 @@ def test_refusals(house: Path, tmp_path: Path) -> None:
     with pytest.raises(PatientInBothSplits, match="1 patient"):
         extract.run(house / "model", house / "T", both, house / "bad", synthetic=house / "S", device="cpu")
     assert not (house / "bad").exists()
+
+
+CONFIG = """
+steps: 4
+batch: 4
+warmup_steps: 2
+conditional: true
+network: {unshuffle: 2, channels: [8], norm_groups: 4}
+sampling: {steps: 2, batch: 4}
+"""
+
+
+class Stop(BaseException):
+    """Stands for a kill."""
+
+
+class KillAt:
+    """Progress that ends the process, as a kill would, when the task named has begun."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.seen = name, []
+
+    def start(self, name: str, total: int | None) -> None:
+        self.seen.append(name)
+
+    def advance(self, steps: int = 1, **facts: float | str) -> None:
+        if self.seen[-1] == self.name:
+            raise Stop
+
+    def say(self, line: str) -> None:
+        pass
+
+
+def test_it_generates_itself_per_class_and_goes_on_after_a_kill(house: Path, tmp_path: Path) -> None:
+    films = np.stack([anatomy(f"t{i}") for i in range(12)])
+    t = cohort(tmp_path / "T", films, [f"p-{i}" for i in range(12)], ("effusion", "normal"), role="train")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    train.run(t, tmp_path / "config.yaml", tmp_path / "M", "cpu", seed=1)
+    arguments = {"count": 10, "clique_size": 3, "device": "cpu", "seed": 4}
+    out = extract.run(tmp_path / "M", t, house / "H", tmp_path / "X", **arguments).path
+    assert out is not None
+    record = open_extraction(out)[1]
+    made = open_cohort(out / extract.GENERATED)
+    assert record.generated == len(made) == 10
+    assert record.conditions == ["effusion", "normal"]
+    assert open_extraction(out)[0].lineage["model"] == made.artifact.lineage["model"]
+    whole = {p.relative_to(out): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    shutil.rmtree(out)
+    for task in ("generate", "rmse-synthetic", "tile-holdout"):
+        with pytest.raises(Stop):
+            extract.run(tmp_path / "M", t, house / "H", tmp_path / "X", progress=KillAt(task), **arguments)
+        assert not out.exists()
+    watched = KillAt("nothing")
+    extract.run(tmp_path / "M", t, house / "H", tmp_path / "X", progress=watched, **arguments)
+    assert "rmse-train" not in watched.seen  # what was searched before the kill is not searched again
+    assert {p.relative_to(out): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()} == whole
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []

@@ -5,6 +5,7 @@ Results go to stdout, progress and errors to stderr.
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from medaudit.stages.outcome import Outcome
 
 _PLAIN_INTERVAL_S = 20.0
+_WIDEST = 110  # columns: longer lines tire the eye
 _VERDICT_STYLE = {0: "bold green", 10: "bold red", 20: "bold yellow"}
 
 
@@ -108,10 +110,28 @@ def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(body, ensure_ascii=False, default=str) + "\n")
         return
     console = Console(highlight=False)
+    before = ""
     for position, line in enumerate(outcome.lines):
         is_verdict = position == 0 and "verdict" in outcome.data
         style = _VERDICT_STYLE.get(outcome.exit_code) if is_verdict else None
-        console.print(line, style=style, markup=False, soft_wrap=not console.is_terminal)
+        bullet = line.startswith("- ")
+        if console.is_terminal:
+            if (position == 1 and "verdict" in outcome.data) or bullet != before.startswith("- "):
+                console.print()
+            line_shown = _wrapped(line, min(console.width, _WIDEST))
+        else:
+            line_shown = line
+        console.print(line_shown, style=style, markup=False, soft_wrap=True)
+        before = line
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line folded at `width`, what follows indented, so that each line can be told from the next."""
+    if line.startswith("- "):
+        return textwrap.fill(line[2:], width, initial_indent="  • ", subsequent_indent="    ")
+    return textwrap.fill(
+        line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def show_error(name: str, message: str, exit_code: int, *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from medaudit.search.gemm import Plan, Side, bounds
 from medaudit.search.measure import checked, squared_distances
 
 _ROUNDING = 1.0 + 1e-9  # far above the relative error of a float64 subtraction and sum
+_TOGETHER = 256  # queries measured together
 _SPARE = 32  # references kept beyond k, so that few queries need the second sweep
 
 
@@ -122,7 +123,7 @@ class Search:
             for place in np.flatnonzero(maybe.any(axis=1)):
                 row = int(which[place])
                 columns = np.flatnonzero(maybe[place])
-                measured = np.sqrt(squared_distances(queries[row], block[columns]))
+                measured = np.sqrt(squared_distances(queries[row][None], block, columns[None])[0])
                 near = measured <= limit[row]
                 if near.any():
                     found(row, start + columns[near], measured[near])
@@ -180,13 +181,11 @@ class Search:
             stop = min(start + step, len(self.references))
             inside = (rows >= start) & (rows < stop)
             hit = np.flatnonzero(inside.any(axis=1))
-            block = self._block(start, stop, queries.shape[2:]) if len(hit) else None
-            for query in hit:
-                columns = np.flatnonzero(inside[query])
-                assert block is not None
-                squared[query, columns] = squared_distances(
-                    queries[query], block[rows[query, columns] - start]
-                )
+            if len(hit):
+                block = self._block(start, stop, queries.shape[2:])
+                for part in np.array_split(hit, -(-len(hit) // _TOGETHER)):
+                    local = np.where(inside[part], rows[part] - start, -1)
+                    squared[part] = np.minimum(squared[part], squared_distances(queries[part], block, local))
             self.progress.advance()
         return squared
 
@@ -205,7 +204,8 @@ class Search:
                 row = which[place]
                 columns = np.flatnonzero(maybe[place])
                 both_rows = np.concatenate([rows[row, :k], start + columns])
-                both = np.concatenate([squared[row, :k], squared_distances(queries[row], block[columns])])
+                measured = squared_distances(queries[row][None], block, columns[None])[0]
+                both = np.concatenate([squared[row, :k], measured])
                 order = np.lexsort((both_rows, both))[:k]
                 rows[row, : len(order)], squared[row, : len(order)] = both_rows[order], both[order]
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 _UNIT = 2.0**-24  # unit roundoff of float32
-_TINY = 2.0**-120  # covers gradual underflow of one product, with room
+TINY = 2.0**-120  # covers gradual underflow of one product, with room
 
 
 def slack(values: int) -> float:
@@ -84,7 +84,7 @@ class Side:
 def bounds(queries: Side, references: Side) -> torch.Tensor:
     """(Q, B) float32 lower bound on min over poses of max over tiles of |a - b|^2 (the sum over D, not the mean)."""
     factor = 1.0 - slack(queries.values)
-    query_norms = queries.scaled_norms(factor, -_TINY * queries.values)
+    query_norms = queries.scaled_norms(factor, -TINY * queries.values)
     reference_norms = references.scaled_norms(factor, 0.0)
     worst: torch.Tensor | None = None
     for tile in range(queries.tiles):

@@ -98,10 +98,10 @@ class Search:
         self.progress.start(name, len(starts) * len(chunks))
         for start in starts:
             block = self._block(start, min(start + plan.rows, len(self.references)), queries.shape[2:])
-            reference = Side(block[:, None], centre, self.device)
+            reference = Side(block[:, None], centre, self.device, asking=False)
             for first in chunks:
                 which = np.arange(first, min(first + plan.queries, len(queries)))
-                visit(which, start, block, reference, Side(queries[which], centre, self.device))
+                visit(which, start, block, reference, Side(queries[which], centre, self.device, asking=True))
                 self.progress.advance()
 
     def within(

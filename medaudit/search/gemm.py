@@ -6,9 +6,9 @@ Axes: Q queries, P poses, T tiles, B references of a block, D values per tile.
 bound that the float64 subtraction of `measure` is certain to respect.
 
 The inner product of two float32 vectors, summed in any order, with or without fused steps, errs by at most
-gamma_D |a| |b| with gamma_D = D u / (1 - D u) and u = 2^-24 (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Because
-2 |a| |b| <= |a|^2 + |b|^2, the whole error of the three terms is at most `slack(D)` times |a|^2 + |b|^2; scaling the
-norms by 1 - slack therefore turns the estimate into a lower bound at no cost.
+gamma_D |a| |b| with gamma_D = D u / (1 - D u) and u = 2^-24 (Higham 2002, eq. 3.5, and Cauchy-Schwarz). The three
+terms are one inner product of vectors with D + 2 entries; because 2 |a| |b| <= |a|^2 + |b|^2, its error is at most
+`slack(D)` times |a|^2 + |b|^2, and scaling the norms by 1 - slack turns the estimate into a lower bound at no cost.
 """
 
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ TINY = 2.0**-120  # covers gradual underflow of one product, with room
 def slack(values: int) -> float:
     """Relative error of |a|^2 + |b|^2 - 2 a.b in float32 for vectors of `values` entries.
 
-    gamma_D for the product; 32 u for centring both vectors (4 u), rounding the norms and the three sums (8 u), with
-    room to spare.
+    gamma_(D + 2) times |a|^2 + |b|^2 + 2 |a| |b|, which is at most twice |a|^2 + |b|^2; 32 u for centring both vectors
+    (4 u) and rounding the norms (2 u), with room to spare.
     """
-    product = values * _UNIT / (1.0 - values * _UNIT)
-    return product + 32.0 * _UNIT
+    product = (values + 2) * _UNIT / (1.0 - (values + 2) * _UNIT)
+    return 2.0 * product + 32.0 * _UNIT
 
 
 @contextmanager
@@ -65,31 +65,30 @@ class Plan:
 
 
 class Side:
-    """Vectors on the device, centred, with their squared norms: queries (Q, P, T, D) or references (B, 1, T, D)."""
+    """Vectors on the device, centred, with two entries more: queries (Q, P, T, D) or references (B, 1, T, D).
 
-    def __init__(self, vectors: np.ndarray, centre: np.ndarray, device: str) -> None:
-        count, self.poses, self.tiles, self.values = vectors.shape
-        centred = (vectors - centre).reshape(count * self.poses, self.tiles, self.values)
-        wide = np.einsum("ntd,ntd->nt", centred, centred, dtype=np.float64)
-        self.vectors = torch.from_numpy(np.ascontiguousarray(centred.swapaxes(0, 1))).to(
-            device
-        )  # (T, Q P, D)
-        self.norms = np.ascontiguousarray(wide.T)  # (T, Q P) float64, on the host
+    A query is (a, |a|^2, 1) and a reference (-2 b, 1, |b|^2), with the norms scaled by 1 - slack: their inner product
+    is the lower bound, and the product is all there is to compute.
+    """
 
-    def scaled_norms(self, factor: float, shift: float) -> torch.Tensor:
-        """(T, Q P) float32: factor * |a|^2 + shift."""
-        return torch.from_numpy((self.norms * factor + shift).astype(np.float32)).to(self.vectors.device)
+    def __init__(self, vectors: np.ndarray, centre: np.ndarray, device: str, *, asking: bool) -> None:
+        count, self.poses, self.tiles, values = vectors.shape
+        centred = (vectors - centre).reshape(count * self.poses, self.tiles, values)
+        norms = np.einsum("ntd,ntd->nt", centred, centred, dtype=np.float64) * (1.0 - slack(values))
+        wide = np.empty((self.tiles, len(centred), values + 2), dtype=np.float32)
+        if not asking:
+            centred *= -2.0
+        wide[:, :, :values] = centred.swapaxes(0, 1)
+        wide[:, :, values + (not asking)] = norms.T - asking * TINY * values
+        wide[:, :, values + asking] = 1.0
+        self.vectors = torch.from_numpy(wide).to(device)  # (T, Q P, D + 2)
 
 
 def bounds(queries: Side, references: Side) -> torch.Tensor:
     """(Q, B) float32 lower bound on min over poses of max over tiles of |a - b|^2 (the sum over D, not the mean)."""
-    factor = 1.0 - slack(queries.values)
-    query_norms = queries.scaled_norms(factor, -TINY * queries.values)
-    reference_norms = references.scaled_norms(factor, 0.0)
-    worst: torch.Tensor | None = None
-    for tile in range(queries.tiles):
-        gap = queries.vectors[tile] @ references.vectors[tile].T  # (Q P, B)
-        gap.mul_(-2.0).add_(query_norms[tile][:, None]).add_(reference_norms[tile][None, :])
-        worst = gap if worst is None else torch.maximum(worst, gap, out=worst)
-    assert worst is not None
+    worst = queries.vectors[0] @ references.vectors[0].T  # (Q P, B)
+    for tile in range(1, queries.tiles):
+        torch.maximum(worst, queries.vectors[tile] @ references.vectors[tile].T, out=worst)
+    if queries.poses == 1:
+        return worst
     return worst.view(-1, queries.poses, worst.shape[1]).amin(dim=1)

@@ -53,7 +53,7 @@ def _plausible(queries: np.ndarray, block: np.ndarray, rows: np.ndarray, maybe: 
     left = torch.from_numpy(queries - centre)  # (Q, P, T, D)
     right = torch.from_numpy(block[np.where(maybe, rows, 0)] - centre)  # (Q, C, T, D)
     values = queries.shape[-1]
-    error = 4.0 * slack(values)  # once for each sum of squares, twice for a product that adds onto their sum
+    error = 2.0 * slack(values)  # of the product and the sum it is added to, and of the sums of squares
     lowest = highest = torch.full((len(queries), queries.shape[1], rows.shape[1]), -torch.inf)
     for tile in range(queries.shape[2]):
         a, b = left[:, :, tile], right[:, :, tile]

@@ -27,8 +27,9 @@ FLOOR = {
     "search": 2,
     "detectors": 2,
     "render": 2,
-    "stages": 3,
-    "cli": 4,
+    "protocol": 3,
+    "stages": 4,
+    "cli": 5,
 }
 
 # What each room may import from outside the standard library.
@@ -43,10 +44,11 @@ FOREIGN = {
     "artifacts": {"numpy", "pyarrow", "pydantic", "safetensors", "cryptography"},
     "readers": {"numpy", "pydicom", "PIL", "tifffile", "yaml", "gdcm", "pyarrow"},
     "writers": {"numpy", "pydicom", "PIL"},
-    "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic"},
+    "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic", "yaml"},
     "search": {"numpy", "torch", "ray", "networkx"},
     "detectors": {"numpy", "scipy", "skimage", "torch"},
     "render": {"numpy", "pyarrow", "yaml", "jinja2", "markupsafe", "matplotlib", "typst", "pydantic"},
+    "protocol": {"numpy", "pyarrow"},
     "stages": {"numpy", "pyarrow"},
     "cli": {"typer", "rich"},
 }

@@ -26,17 +26,17 @@ from medaudit.detectors import DETECTORS
 from medaudit.devices import pick_device
 from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.stages.audit_record import Case, audit_record
-from medaudit.stages.audit_summary import summary
-from medaudit.stages.belonging import open_sides
-from medaudit.stages.closeness import DETECTOR, compare_sides
-from medaudit.stages.controls import Plants, weigh
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.duplicates import find_doubles
-from medaudit.stages.examination import Examined, examine, match_table, reference_table
+from medaudit.protocol.audit_record import Case, audit_record
+from medaudit.protocol.audit_summary import summary
+from medaudit.protocol.belonging import open_sides
+from medaudit.protocol.closeness import DETECTOR, compare_sides
+from medaudit.protocol.controls import Plants, weigh
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.duplicates import find_doubles
+from medaudit.protocol.examination import Examined, examine, match_table, reference_table
+from medaudit.protocol.scoring import draw_people, set_up
+from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
-from medaudit.stages.scoring import draw_people, set_up
-from medaudit.stages.sides import Side
 from medaudit.stats.budget import split_alpha
 from medaudit.stats.matching import rows_of_speakers, usable_neighbours
 

@@ -15,11 +15,11 @@ from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.devices import pick_device
 from medaudit.errors import EmptyCohort
 from medaudit.progress import SILENT, Progress
-from medaudit.stages.belonging import check_sizes
-from medaudit.stages.described import Machine
-from medaudit.stages.duplicates import between, lines, within
+from medaudit.protocol.belonging import check_sizes
+from medaudit.protocol.described import Machine
+from medaudit.protocol.duplicates import between, lines, within
+from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
-from medaudit.stages.sides import Side
 from medaudit.stats.duplicates import components, groups_across, nearest_in_pairs
 
 GROUPS = "duplicates.parquet"

@@ -79,22 +79,10 @@ class _Steps:
         outcome = ingest.run(source, self.out / "all", size=self.plan.size, **self.common)
         self._tell(outcome)
         self._explain("split", "no patient on both sides: these will be trained on, those never")
-        self._tell(
-            split.run(
-                self.out / "all",
-                self.out / "train",
-                self.out / "others",
-                train_patients=self.plan.train_patients,
-                **self.common,
-            )
-        )
-        split.run(
-            self.out / "others",
-            self.out / "unseen",
-            self.out / "holdout",
-            train_patients=self.plan.unseen_patients,
-            **self.common,
-        )
+        everyone, others = self.out / "all", self.out / "others"
+        trained, posing = self.plan.train_patients, self.plan.unseen_patients
+        self._tell(split.run(everyone, self.out / "train", others, train_patients=trained, **self.common))
+        split.run(others, self.out / "unseen", self.out / "holdout", train_patients=posing, **self.common)
 
     def memorizing_model(self) -> Outcome:
         """Train on few patients for long, generate, audit, extract, report: refused."""
@@ -107,29 +95,16 @@ class _Steps:
         found = audit.run(out / "train", out / "holdout", out / "synthetic", out / "audit", **common)
         self._tell(found)
         self._explain("extract", "which images does the model repeat, and whose are they?")
+        drawn: dict[str, Any] = {"count": self.plan.generated, "synthetic": out / "synthetic"}
         self._tell(
-            extract.run(
-                out / "model",
-                out / "train",
-                out / "holdout",
-                out / "extract",
-                count=self.plan.generated,
-                synthetic=out / "synthetic",
-                **common,
-            )
+            extract.run(out / "model", out / "train", out / "holdout", out / "extract", **drawn, **common)
         )
         self._explain("report", "two pages for the board; pairs side by side for the data team")
-        for edition, name in (("shareable", "report"), ("confidential", "report-confidential")):
-            pictures = {"train": out / "train", "synthetic": out / "synthetic"}
-            self._tell(
-                report.run(
-                    [out / "audit", out / "extract"],
-                    out / name,
-                    edition=edition,
-                    progress=self.progress,
-                    **(pictures if edition == "confidential" else {}),
-                )
-            )
+        findings = [out / "audit", out / "extract"]
+        self._tell(report.run(findings, out / "report", progress=self.progress))
+        pairs: dict[str, Any] = {"train": out / "train", "synthetic": out / "synthetic"}
+        inside = out / "report-confidential"
+        self._tell(report.run(findings, inside, edition="confidential", **pairs, progress=self.progress))
         return found
 
     def unseen_people(self, *, release_it: bool) -> Outcome:

@@ -26,17 +26,17 @@ from medaudit.artifacts.store import MANIFEST, Draft, Request, finished, open_ar
 from medaudit.devices import pick_device
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.protocol.belonging import check_real, open_sides
+from medaudit.protocol.described import Machine
+from medaudit.protocol.duplicates import find_doubles
+from medaudit.protocol.examination import match_table
+from medaudit.protocol.extract_record import Attack, extraction_record, summary
+from medaudit.protocol.matching_repeats import half_of_alpha, match
+from medaudit.protocol.repeats import find_repeats
+from medaudit.protocol.scoring import draw_people
+from medaudit.protocol.sides import Side
 from medaudit.stages import generate
-from medaudit.stages.belonging import check_real, open_sides
-from medaudit.stages.described import Machine
-from medaudit.stages.duplicates import find_doubles
-from medaudit.stages.examination import match_table
-from medaudit.stages.extract_record import Attack, extraction_record, summary
-from medaudit.stages.matching_repeats import half_of_alpha, match
 from medaudit.stages.outcome import Outcome
-from medaudit.stages.repeats import find_repeats
-from medaudit.stages.scoring import draw_people
-from medaudit.stages.sides import Side
 from medaudit.stats.matching import rows_of_speakers, usable_neighbours
 
 MEMORY_BYTES = 1 << 30

@@ -190,11 +190,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 AUDIT = ["audit", "--train", "T", "--holdout", "H", "--synthetic", "S"]
 CASES: dict[str, tuple[list[str], int, str]] = {
-    "patient in both splits": (["audit", "--train", "T", "--holdout", "all", "--synthetic", "S"], 1, "PatientInBothSplits"),
+    "patient in both splits": (
+        ["audit", "--train", "T", "--holdout", "all", "--synthetic", "S"], 1, "PatientInBothSplits",
+    ),
     "H missing": (["audit", "--train", "T", "--holdout", "nowhere", "--synthetic", "S"], 2, "ArtifactKindMismatch"),
     "no H given": (["audit", "--train", "T", "--synthetic", "S"], 2, "UsageProblem"),
     "T and H swapped": (["audit", "--train", "H", "--holdout", "T", "--synthetic", "S"], 1, "CohortMismatch"),
-    "cohorts of different size": (["audit", "--train", "T", "--holdout", "H", "--synthetic", "small"], 1, "CohortMismatch"),
+    "cohorts of different size": (
+        ["audit", "--train", "T", "--holdout", "H", "--synthetic", "small"], 1, "CohortMismatch",
+    ),
     "unsupported device": ([*AUDIT, "--device", "cuda:7"], 2, "DeviceUnavailable"),
     "unknown device": ([*AUDIT, "--device", "abacus"], 2, "DeviceUnavailable"),
     "unknown config key": (["train", "--cohort", "T", "--config", "bad.yaml"], 2, "ConfigProblem"),

@@ -28,10 +28,10 @@ from medaudit.errors import (
     UsageProblem,
 )
 from medaudit.images.transforms import add_noise, mirror
+from medaudit.protocol.controls import Plants
+from medaudit.protocol.sides import Side
 from medaudit.stages import audit
-from medaudit.stages.controls import Plants
 from medaudit.stages.outcome import Outcome
-from medaudit.stages.sides import Side
 
 COPIED = (0, 7, 19, 33, 58)
 FILES = ("audit.json", "matches.parquet", "matches_by_detector.parquet", "reference.parquet")

@@ -335,7 +335,7 @@ def test_our_own_reader_reads_what_we_write(case: SimpleNamespace) -> None:
 
 
 def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> None:
-    record = pytest.importorskip("medaudit.stages.audit_record")
+    record = pytest.importorskip("medaudit.protocol.audit_record")
     from medaudit.config import AuditSettings
 
     case = SimpleNamespace(settings=AuditSettings(), controls=SimpleNamespace(weakest=("flip", 0.96)))

@@ -8,10 +8,10 @@ from medaudit import seeds
 from medaudit.artifacts.findings import CohortTest
 from medaudit.config import AuditSettings
 from medaudit.detectors import DETECTORS
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.scoring import Bench
-from medaudit.stages.searching import Found, search
-from medaudit.stages.sides import Side
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.scoring import Bench
+from medaudit.protocol.searching import Found, search
+from medaudit.protocol.sides import Side
 from medaudit.stats.cohort_test import excess_copy_rate, excess_test, leading_run
 from medaudit.stats.matching import excess_line, nearest_people
 from medaudit.stats.verdict import CohortEvidence

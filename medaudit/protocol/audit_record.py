@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from medaudit.artifacts.findings import Audit, Bounds, CohortTest, Counts, Duplicates
 from medaudit.config import AuditSettings
-from medaudit.stages.controls import Evidence
-from medaudit.stages.duplicates import Doubles
-from medaudit.stages.examination import Examined, detector_record
-from medaudit.stages.scoring import People
-from medaudit.stages.sides import Side
+from medaudit.protocol.controls import Evidence
+from medaudit.protocol.duplicates import Doubles
+from medaudit.protocol.examination import Examined, detector_record
+from medaudit.protocol.scoring import People
+from medaudit.protocol.sides import Side
 from medaudit.stats.bounds import hidden_copies, model_rate_upper
 from medaudit.stats.matching import promised_false_alarms, union
 from medaudit.stats.verdict import CohortEvidence, decide, zero_found_wording

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from medaudit.artifacts.findings import EXTRACT_JSON, MATCHES, Extraction, LeakPoint
-from medaudit.stages.duplicates import Doubles
-from medaudit.stages.matching_repeats import Matches, named_by_cliques, sightings
-from medaudit.stages.repeats import Repeats
-from medaudit.stages.sides import Side
+from medaudit.protocol.duplicates import Doubles
+from medaudit.protocol.matching_repeats import Matches, named_by_cliques, sightings
+from medaudit.protocol.repeats import Repeats
+from medaudit.protocol.sides import Side
 from medaudit.stats.extraction import ExtractionEvidence, decide_extraction, leak, seen_share, wording
 
 

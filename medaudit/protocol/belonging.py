@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.errors import CohortMismatch, PatientInBothSplits
-from medaudit.stages.sides import Side
+from medaudit.protocol.sides import Side
 
 
 def check_cohorts(train: Cohort, holdout: Cohort, synthetic: Cohort) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from medaudit import seeds
 from medaudit.detectors import Detector
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.searching import Found, search
-from medaudit.stages.sides import Picked, Side
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.searching import Found, search
+from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.flags import TailFit, benjamini_hochberg, familywise, fit_tail, suspects
 from medaudit.stats.matching import lone_flags

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medaudit.detectors import DETECTORS
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.examination import Examined, crowd_around
-from medaudit.stages.scoring import Bench, People, set_up
-from medaudit.stages.searching import Found, search
-from medaudit.stages.sides import Picked, Side
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.examination import Examined, crowd_around
+from medaudit.protocol.scoring import Bench, People, set_up
+from medaudit.protocol.searching import Found, search
+from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.matching import match_radius, union, usable_neighbours
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from medaudit.detectors import Detector
 from medaudit.progress import Progress
-from medaudit.stages.sides import Side
+from medaudit.protocol.sides import Side
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move

@@ -11,9 +11,9 @@ import numpy as np
 from medaudit import seeds
 from medaudit.detectors import DETECTORS
 from medaudit.errors import ReferenceTooSmall
-from medaudit.stages.described import Machine
-from medaudit.stages.searching import Images
-from medaudit.stages.sides import Picked, Side
+from medaudit.protocol.described import Machine
+from medaudit.protocol.searching import Images
+from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.extraction import EdgeLine, edge_line, false_edges, pair_count
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from medaudit.artifacts.findings import MATCH_SCHEMA, REFERENCE_SCHEMA, DetectorRecord
-from medaudit.stages.controls import Plants
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.scoring import Bench, Judged, People
-from medaudit.stages.searching import Found, search
-from medaudit.stages.sides import Side
+from medaudit.protocol.controls import Plants
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.scoring import Bench, Judged, People
+from medaudit.protocol.searching import Found, search
+from medaudit.protocol.sides import Side
 from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
 from medaudit.stats.matching import match_radius
 

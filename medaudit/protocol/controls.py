@@ -13,9 +13,9 @@ from medaudit.artifacts.findings import Controls, PlantedRecord, RateRecord
 from medaudit.config import PLANTED_KINDS, AuditSettings
 from medaudit.images.intensity import full_range_unit, to_depth
 from medaudit.images.transforms import STRENGTHS, plant
-from medaudit.stages.scoring import Bench
-from medaudit.stages.searching import Found
-from medaudit.stages.sides import Side
+from medaudit.protocol.scoring import Bench
+from medaudit.protocol.searching import Found
+from medaudit.protocol.sides import Side
 from medaudit.stats.controls import minimum_power, power
 from medaudit.stats.flags import cross_fit_flags
 from medaudit.stats.intervals import Rate, clopper_pearson

@@ -11,8 +11,8 @@ import numpy as np
 from medaudit import seeds
 from medaudit.detectors import DETECTORS
 from medaudit.images.transforms import add_noise, jpeg
-from medaudit.stages.described import Described, Machine
-from medaudit.stages.sides import Picked, Side
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.duplicates import duplicate_line, pair_distances, unordered_pairs
 
 _BY_NAME = {detector.name: detector for detector in DETECTORS}

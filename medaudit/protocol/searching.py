@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from medaudit.artifacts.store import write_whole
-from medaudit.stages.described import Described, Machine
+from medaudit.protocol.described import Described, Machine
 from medaudit.stats.matching import copy_scores
 
 

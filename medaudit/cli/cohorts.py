@@ -1,7 +1,7 @@
 """Commands about cohorts: inspect, ingest, split, dedup."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -56,12 +56,17 @@ def inspect(
 def ingest(
     source: Source,
     out: Out,
-    origin: Annotated[str, typer.Option("--origin", help="real or synthetic.")] = "real",
+    origin: Annotated[
+        Literal["real", "synthetic"], typer.Option("--origin", help="What the films are.")
+    ] = "real",
     layout: Layout = "auto",
     size: Annotated[
         int, typer.Option("--size", min=8, help="Side in pixels; smaller films stay small.")
     ] = 256,
-    fit: Annotated[str, typer.Option("--fit", help="pad, crop or squash a film that is not square.")] = "pad",
+    fit: Annotated[
+        Literal["pad", "crop", "squash"],
+        typer.Option("--fit", help="What to do with a film that is not square."),
+    ] = "pad",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
     key: Annotated[

@@ -1,7 +1,7 @@
 """Commands that hand on: report, release, verify, demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,7 +22,10 @@ def report(
         list[Path], typer.Argument(metavar="FINDINGS...", help="Folders of audit or extract.")
     ],
     out: Out,
-    edition: Annotated[str, typer.Option("--edition", help="shareable or confidential.")] = "shareable",
+    edition: Annotated[
+        Literal["shareable", "confidential"],
+        typer.Option("--edition", help="The shareable one names nobody."),
+    ] = "shareable",
     train: Annotated[
         Path | None, typer.Option("--train", help="T, for pictures (confidential only).")
     ] = None,
@@ -61,10 +64,13 @@ def release(
     synthetic: Synthetic,
     audit: Annotated[Path, typer.Option("--audit", help="The audit of this very cohort.")],
     out: Out,
-    form: Annotated[str, typer.Option("--format", help="dicom, png or npz.")] = "dicom",
-    modality: Annotated[str, typer.Option("--modality", help="DX, CR or SC, for DICOM.")] = "DX",
+    form: Annotated[
+        Literal["dicom", "png", "npz"], typer.Option("--format", help="Of the released images.")
+    ] = "dicom",
+    modality: Annotated[Literal["DX", "CR", "SC"], typer.Option("--modality", help="Of DICOM files.")] = "DX",
     transfer_syntax: Annotated[
-        str, typer.Option("--transfer-syntax", help="explicit, jpeg-ls, jpeg-2000 or rle; all are lossless.")
+        Literal["explicit", "jpeg-ls", "jpeg-2000", "rle"],
+        typer.Option("--transfer-syntax", help="Of DICOM files; all are lossless."),
     ] = "explicit",
     date: Annotated[str, typer.Option("--date", help="YYYYMMDD for the files and the certificate.")] = "",
     withhold_flagged: Annotated[

@@ -73,16 +73,20 @@ class Bench:
 
 
 def draw_people(
-    train: Side, holdout: Side, usable: bool, doubled: tuple[np.ndarray, np.ndarray], seed: int
+    train: Side, holdout: Side, usable: bool, doubled: tuple[np.ndarray, np.ndarray], most: int, seed: int
 ) -> People:
     """One image of each patient by seed; patients of whom a film stands under another patient too are left out.
+
+    At most `most` people of each side, drawn by seed: they set the line, and each is still compared with all of T.
 
     When that leaves nobody everyone stays: the duplicates are the verdict then. `usable`: whether T's own patients
     can be asked.
     """
     places = []
     for name, side, double in (("train", train, doubled[0]), ("holdout", holdout, doubled[1])):
-        drawn = draw_one_per_patient(side.groups, seeds.generator(seed, "reference", name))
+        rng = seeds.generator(seed, "reference", name)
+        drawn = draw_one_per_patient(side.groups, rng)
+        drawn = np.sort(rng.permutation(drawn)[:most]) if len(drawn) > most else drawn
         places.append((drawn, drawn[~np.isin(side.groups[drawn], double)]))
     if not usable:
         places[0] = (places[0][0][:0], places[0][1][:0])

@@ -102,7 +102,8 @@ def _examine(
     """Duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
     doubles = find_doubles(train, holdout, machine, seed)
     k, usable = usable_neighbours(settings.neighbours, train.groups)
-    people = draw_people(train, holdout, usable, (doubles.in_train, doubles.in_holdout), seed)
+    doubled, most = (doubles.in_train, doubles.in_holdout), settings.reference_people
+    people = draw_people(train, holdout, usable, doubled, most, seed)
     budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []

@@ -23,6 +23,7 @@ from medaudit.artifacts.findings import (
     write_record,
 )
 from medaudit.artifacts.store import MANIFEST, Draft, Request, finished, open_artifact
+from medaudit.config import REFERENCE_PEOPLE
 from medaudit.devices import pick_device
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
@@ -97,7 +98,8 @@ def _attack(train: Side, holdout: Side, synthetic: Side, size: int, seed: int, m
     """Unseen people, groups of repeats, then whose they are."""
     doubles = find_doubles(train, holdout, machine, seed)
     _, usable = usable_neighbours(NEIGHBOURS, train.groups)
-    people = draw_people(train, holdout, usable, (doubles.in_train, doubles.in_holdout), seed)
+    doubled, most = (doubles.in_train, doubles.in_holdout), REFERENCE_PEOPLE
+    people = draw_people(train, holdout, usable, doubled, most, seed)
     repeats = find_repeats(synthetic, holdout, people.holdout, size, seed, machine)
     medoids = np.array(repeats.cliques.medoids, dtype=np.int64)
     budget = half_of_alpha(ALPHA)

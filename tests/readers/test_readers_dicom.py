@@ -208,7 +208,10 @@ class TestRefusals:
             ("examples_palette.dcm", refusals.COLOUR),
             ("examples_rgb_color.dcm", refusals.COLOUR),
             ("rtdose_1frame.dcm", refusals.BIT_DEPTH),
-            ("JPEG2000-embedded-sequence-delimiter.dcm", refusals.TOO_MANY_PIXELS),  # so its damaged header says
+            (
+                "JPEG2000-embedded-sequence-delimiter.dcm",
+                refusals.TOO_MANY_PIXELS,
+            ),  # so its damaged header says
         ],
     )
     def test_by_name_on_real_files(self, name: str, expected: str, capfd: pytest.CaptureFixture[str]) -> None:

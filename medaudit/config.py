@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +22,9 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 PlantedKind = Literal["identity", "noise", "blur", "contrast", "jpeg", "flip", "shift"]
 PLANTED_KINDS: tuple[PlantedKind, ...] = get_args(PlantedKind)
 
+# Unseen people asked, at most, of T and of H each: enough for a tail, and an audit of 100,000 films stays feasible.
+REFERENCE_PEOPLE = 5000
+
 
 class AuditSettings(Settings):
     """How an audit tests; every value is printed in its report."""
@@ -32,15 +35,22 @@ class AuditSettings(Settings):
     plants: int = Field(100, ge=10)  # planted copies per kind
     required_kinds: tuple[PlantedKind, ...] = PLANTED_KINDS  # power must reach `required_power` for these
     required_power: float = Field(0.90, gt=0, lt=1)  # lower limit of power for release-supported
+    reference_people: int = Field(
+        REFERENCE_PEOPLE, ge=100
+    )  # unseen people asked, at most, from T and from H each
     permutations: int = Field(10_000, ge=1000)  # draws of the cohort test
     bootstrap: int = Field(1000, ge=200)  # replicates of the tail fit
     one_image_one_patient: bool = False  # the user states that no patient has two images
 
 
+Fold = Literal["auto"] | Annotated[int, Field(ge=1, le=64)]
+
+
 class NetworkSettings(Settings):
     """The UNet: `channels` has one entry a resolution level, each half the size of the one before."""
 
-    unshuffle: Literal["auto", 1, 2, 4, 8] = "auto"  # fold n x n pixels into channels before the first layer
+    unshuffle: Fold = "auto"  # fold n x n pixels into channels before the first layer
+    grid: int = Field(16, ge=1)  # with auto: fold until the longer side is at most this
     channels: tuple[int, ...] = Field((64, 128), min_length=1, max_length=8)
     layers_per_block: int = Field(1, ge=1, le=8)
     attention: tuple[bool, ...] | None = None  # self-attention a level; none where absent

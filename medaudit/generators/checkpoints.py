@@ -49,15 +49,14 @@ def save_checkpoint(path: Path, state: TrainState) -> None:
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, state: TrainState, device: torch.device) -> bool:
+def load_checkpoint(path: Path, state: TrainState) -> bool:
     """Put a saved state into `state`; False when there is none, or none that can be read (a fresh start is right)."""
     if not path.is_file():
         return False
     try:
         with safe_open(path, framework="pt") as stored:
             record = json.loads(stored.metadata()["state"])
-            # Cloned out of the file's buffer: the same alignment in memory as in an undisturbed run.
-            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError):
         return False
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
@@ -67,10 +66,13 @@ def load_checkpoint(path: Path, state: TrainState, device: torch.device) -> bool
     state.network.load_state_dict(parts["network"])
     for name, value in state.average.items():
         value.copy_(parts["average"][name])
+    parameters = [p.detach() for p in state.network.parameters()]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimiser"].items():
         index, key = name.split("/")
-        moments.setdefault(int(index), {})[key] = value.to("cpu" if key == "step" else device)
+        # Laid out in memory as the parameter is: the fused AdamW walks both side by side.
+        laid_out = value if key == "step" else torch.empty_like(parameters[int(index)]).copy_(value)
+        moments.setdefault(int(index), {})[key] = laid_out
     groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
     state.step, state.seconds, state.block_sum = record["step"], record["seconds"], record["block_sum"]

@@ -20,17 +20,21 @@ from medaudit.seeds import derive
 
 # UNet2DModel's sinusoidal embedding was made for time steps 0 to 1000; c_noise = ln(sigma) / 4 spans about
 # -1.6 to 1.1 (Karras et al. 2022, table 1), so it is stretched before it is embedded.
-TIME_SCALE = 200.0
+TIME_SCALE = 10.0
 
 
-def unshuffle_factor(image_shape: tuple[int, int]) -> int:
-    """The factor f for `unshuffle: auto`: 28 -> 14 x 14 x 4, 64 -> 16 x 16 x 16, larger -> a quarter a side."""
-    return 2 if max(image_shape) <= 32 else 4
+def unshuffle_factor(image_shape: tuple[int, int], grid: int) -> int:
+    """The factor f for `unshuffle: auto`, which leaves at most `grid` places a side.
+
+    With a grid of 16: 28 x 28 -> 14 x 14 x 4, 64 x 64 -> 16 x 16 x 16.
+    """
+    return math.ceil(max(image_shape) / grid)
 
 
 def describe_network(settings: NetworkSettings, image_shape: tuple[int, int], classes: int) -> dict[str, Any]:
     """What `build_network` needs, as JSON values: the record that goes into model.json."""
-    factor = unshuffle_factor(image_shape) if settings.unshuffle == "auto" else settings.unshuffle
+    automatic = unshuffle_factor(image_shape, settings.grid)
+    factor = automatic if settings.unshuffle == "auto" else settings.unshuffle
     attention = settings.attention or (False,) * len(settings.channels)
     channels = factor * factor
     return {

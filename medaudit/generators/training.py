@@ -80,7 +80,7 @@ def train(
         )
     architecture = describe_network(settings.network, images.image_shape, classes)
     network = build_network(architecture, seed).to(team.device)
-    if team.device.type == "cuda":
+    if team.device.type != "mps":  # a tenth faster on two CPU cores, more on cuda
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         network.parameters(),
@@ -91,7 +91,7 @@ def train(
     )
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     state = TrainState(network, average, optimiser)
-    load_checkpoint(checkpoint, state, team.device)
+    load_checkpoint(checkpoint, state)
     progress.start("train", settings.steps)
     progress.advance(state.step)
     with _repeatable(team.device):

@@ -66,5 +66,12 @@ def test_attention_goes_where_it_is_asked_for():
     assert unet["add_attention"] is True
 
 
-def test_factor_grows_with_the_image():
-    assert unshuffle_factor((28, 28)) < unshuffle_factor((64, 64)) <= unshuffle_factor((64, 256))
+@pytest.mark.parametrize(
+    ("shape", "grid", "factor"),
+    [((28, 28), 16, 2), ((64, 64), 16, 4), ((60, 28), 4, 15), ((9, 8), 16, 1), ((8, 9), 4, 3)],
+)
+def test_automatic_factor_leaves_at_most_the_grid(shape, grid, factor):
+    assert unshuffle_factor(shape, grid) == factor
+    description = describe_network(NetworkSettings(grid=grid), shape, 0)
+    assert description["unshuffle"] == factor
+    assert description["unet"]["in_channels"] == factor**2

@@ -75,7 +75,9 @@ def read_model(artifact: Artifact, device: torch.device) -> GenerativeModel:
             raise ModelUnreadable(f"{path}: preconditioning is not edm; make the model again")
         sigma_data = float(record["preconditioning"]["sigma_data"])
         height, width = (int(n) for n in record["image_shape"])
-        labels: list[list[str]] = record["class_labels"]
+        labels = [[str(label) for label in row] for row in record["class_labels"]]
+        counts = [int(n) for n in record["class_counts"]]
+        dtype = str(np.dtype(record["dtype"]))
         network = build_network(record["architecture"])
         network.load_state_dict(load_file(artifact.file(WEIGHTS)))
         sampling = check_settings(record["sampling"], SamplingSettings, f"{path}: model.json: sampling")
@@ -92,7 +94,7 @@ def read_model(artifact: Artifact, device: torch.device) -> GenerativeModel:
         id=artifact.id,
         classes=[class_name(row) for row in labels],
         class_labels=labels,
-        class_counts=[int(n) for n in record["class_counts"]],
-        dtype=str(record["dtype"]),
+        class_counts=counts,
+        dtype=dtype,
         train_id=artifact.lineage.get("train"),
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medaudit.errors import ModelUnreadable, ModelUnsafe, SourceMissing
+from medaudit.errors import ArtifactBroken, ModelUnreadable, ModelUnsafe, SourceMissing
 from medaudit.generators.discrete import DiscreteDenoiser, betas_of, sigmas_of
 from medaudit.generators.loading import load_model
 from medaudit.generators.networks import make_unet2d
@@ -266,3 +266,59 @@ def test_a_bare_unet_folder_and_no_model_at_all(copy: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelUnreadable, match="MONAI bundle"):
         load_model(tmp_path / "empty", "cpu")
+
+
+def own_model(path: Path, record: dict, weights: dict) -> Path:
+    """A model artifact with a whole manifest, whatever is in its files."""
+    from medaudit.artifacts.store import Draft, Request
+
+    with Draft(path, Request("model", {}, 0)) as draft:
+        draft.file("model.json").write_text(json.dumps(record))
+        save_file(weights, draft.file("model.safetensors"))
+        draft.commit()
+    return path
+
+
+def own_record() -> dict:
+    from medaudit.config import NetworkSettings, SamplingSettings
+    from medaudit.generators.networks import describe_network
+
+    network = NetworkSettings(unshuffle=2, channels=(8,), norm_groups=4)
+    return {
+        "schema": "medaudit.model/1",
+        "architecture": describe_network(network, (6, 10), 0),
+        "image_shape": [6, 10],
+        "dtype": "uint8",
+        "preconditioning": {"kind": "edm", "sigma_data": 0.5},
+        "sampling": SamplingSettings(steps=2, batch=2).model_dump(),
+        "class_labels": [],
+        "class_counts": [],
+    }
+
+
+def test_medaudits_own_folder_and_what_may_be_wrong_with_it(tmp_path: Path):
+    from medaudit.generators.networks import build_network
+
+    weights = build_network(own_record()["architecture"], 0).state_dict()
+    good = own_model(tmp_path / "good", own_record(), weights)
+    model = load_model(good, "cpu")
+    assert model.source == "medaudit"
+    assert model.sample(2, 0).shape == (2, 6, 10)
+    broken = {
+        "schema": {"schema": "medaudit.model/9"},
+        "edm": {"preconditioning": {"kind": "vp", "sigma_data": 1}},
+        "fit": {"architecture": {**own_record()["architecture"], "unshuffle": "two"}},
+        "do not": {"class_labels": 3},
+    }
+    for word, change in broken.items():
+        with pytest.raises(ModelUnreadable, match=word):
+            load_model(own_model(tmp_path / word, {**own_record(), **change}, weights), "cpu")
+    with pytest.raises(ModelUnreadable, match="do not fit"):
+        load_model(own_model(tmp_path / "short", own_record(), dict(list(weights.items())[1:])), "cpu")
+    (good / "extra.pt").write_bytes(b"")
+    with pytest.raises(ModelUnsafe, match=r"extra\.pt"):
+        load_model(good, "cpu")
+    (good / "extra.pt").unlink()
+    (good / "model.json").write_text("{}")
+    with pytest.raises(ArtifactBroken):
+        load_model(good, "cpu")

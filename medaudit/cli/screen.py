@@ -32,7 +32,8 @@ class Screen:
         self.console = Console(stderr=True, highlight=False)
         self._live: Progress | None = None
         self._task: TaskID | None = None
-        self._name, self._total, self._done, self._said_at, self._began_at = "", None, 0, 0.0, 0.0
+        self._name, self._total, self._done, self._resumed = "", None, 0, 0
+        self._said_at = self._began_at = 0.0
 
     def __enter__(self) -> "Screen":
         if not self.quiet and self.console.is_terminal:
@@ -56,7 +57,7 @@ class Screen:
 
     def start(self, name: str, total: int | None) -> None:
         """Open a named task of `total` steps (None: unknown)."""
-        self._name, self._total, self._done = name, total, 0  # type: ignore[assignment]
+        self._name, self._total, self._done, self._resumed = name, total, 0, 0  # type: ignore[assignment]
         self._began_at = self._said_at = time.monotonic()
         if self._live is not None:
             if self._task is not None:
@@ -65,6 +66,8 @@ class Screen:
 
     def advance(self, steps: int = 1, **facts: float | str) -> None:
         """Move the open task; facts are shown beside the bar."""
+        if self._done == 0 and steps > 1 and time.monotonic() - self._began_at < 1:
+            self._resumed = steps  # a resumed task opens with what stood already: no measure of speed
         self._done += steps
         words = "  ".join(f"{key} {_short(value)}" for key, value in facts.items())
         if self._live is not None and self._task is not None:
@@ -75,8 +78,9 @@ class Screen:
             self._said_at = now
             of = f" of {self._total}" if self._total else ""
             left = ""
-            if self._total and self._done:
-                seconds = (now - self._began_at) / self._done * (self._total - self._done)
+            if self._total and self._done > self._resumed:
+                rate = (self._done - self._resumed) / (now - self._began_at)
+                seconds = (self._total - self._done) / rate
                 left = f", about {seconds:.0f} s left"
             self.console.print(
                 f"{self._name}: {self._done}{of}{left}  {words}".rstrip(), markup=False, soft_wrap=True

@@ -21,21 +21,22 @@ from medaudit.stages.outcome import Outcome
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "sample_data" / "dicom"
 POSING = "films.npz"
-CONFIG = REPOSITORY / "configs" / "demo.yaml"
+CONFIGS = REPOSITORY / "configs"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many patients and images a demo uses."""
+    """How many patients and images a demo uses, and how its model is trained."""
 
     size: int
     train_patients: int
     unseen_patients: int
     generated: int
+    config: str
 
 
-PHANTOMS = Plan(size=64, train_patients=40, unseen_patients=48, generated=96)
-REAL = Plan(size=64, train_patients=50, unseen_patients=256, generated=256)
+PHANTOMS = Plan(size=32, train_patients=40, unseen_patients=48, generated=128, config="demo.yaml")
+REAL = Plan(size=64, train_patients=50, unseen_patients=256, generated=256, config="demo-real.yaml")
 
 
 def run(
@@ -46,7 +47,7 @@ def run(
     Raises SourceMissing when neither sample_data nor the films given can be found.
     """
     source, plan = (real, REAL) if real is not None else (SAMPLE, PHANTOMS)
-    for needed in (source, CONFIG):
+    for needed in (source, CONFIGS / plan.config):
         if not needed.exists():
             raise SourceMissing(f"{needed} does not exist; run the demo from a clone, or give --real FILMS")
     began = monotonic()
@@ -88,7 +89,7 @@ class _Steps:
         """Train on few patients for long, generate, audit, extract, report: refused."""
         out, common = self.out, {**self.common, "device": self.device}
         self._explain("train", "a diffusion model on few patients, for long: it will remember them")
-        self._tell(train.run(out / "train", CONFIG, out / "model", **common))
+        self._tell(train.run(out / "train", CONFIGS / self.plan.config, out / "model", **common))
         self._explain("generate", f"{self.plan.generated} synthetic images, one seed each")
         self._tell(generate.run(out / "model", self.plan.generated, out / "synthetic", **common))
         self._explain("audit", "every synthetic image against every training image")

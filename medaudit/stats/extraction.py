@@ -141,6 +141,11 @@ class ExtractionEvidence:
 
 def decide_extraction(evidence: ExtractionEvidence) -> tuple[str, list[str]]:
     """Verdict and reasons. What was found comes before every doubt; finding nothing counts only if it could fail."""
+    verdict, reasons = _decided(evidence)
+    return verdict, [f"{reason[0].upper()}{reason[1:]}." for reason in reasons]
+
+
+def _decided(evidence: ExtractionEvidence) -> tuple[str, list[str]]:
     notes = _notes(evidence)
     if evidence.matched_cliques or evidence.flagged_images:
         return DO_NOT_RELEASE, [

@@ -132,7 +132,7 @@ def test_unseen_people_are_not_named(house: Path) -> None:
     record = open_extraction(house / "X-clean")[1]
     assert (record.cliques, record.matched_cliques, record.patients_extracted) == (0, 0, 0)
     assert outcome.exit_code == 20  # forty images are too few to find nothing in
-    assert any("too few images were generated" in reason for reason in record.reasons)
+    assert any("Too few images were generated" in reason for reason in record.reasons)
     assert len(read_matches(open_extraction(house / "X-clean")[0])) == 0
 
 

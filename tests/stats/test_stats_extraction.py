@@ -115,9 +115,9 @@ def test_nothing_found_where_something_would_have_shown() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seen_share": None}, "too few images were generated"),
+        ({"seen_share": None}, "Too few images were generated"),
         ({"seen_share": 0.6}, "60% copies on"),
-        ({"detectors_without_line": ("tile",)}, "too few unseen people"),
+        ({"detectors_without_line": ("tile",)}, "Too few unseen people"),
         ({"duplicates_across": 2}, "run dedup"),
         ({"matched_holdout": 1}, "may have seen the held-out cohort"),
         ({"patient_level": False}, "without patient ids"),

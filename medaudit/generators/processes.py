@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -42,9 +43,11 @@ class Team:
         """The mean of a tensor over the processes."""
         return value if self.accelerator is None else self.accelerator.reduce(value, reduction="mean")
 
-    def gather(self, value: Tensor) -> Tensor:
+    def gather(self, value: np.ndarray) -> np.ndarray:
         """(B, ...) of each process, one after the other by rank: (size * B, ...)."""
-        return value if self.accelerator is None else self.accelerator.gather(value)
+        if self.accelerator is None:
+            return value
+        return self.accelerator.gather(torch.from_numpy(value).to(self.device)).cpu().numpy()
 
     def from_main(self, value: int | float) -> float:
         """The main process's number, on every process."""

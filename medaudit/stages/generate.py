@@ -106,8 +106,6 @@ def _generate(
     progress: Progress,
 ) -> None:
     """Every process computes its blocks, the main one writes them."""
-    import torch
-
     from medaudit.generators.sampling import blocks_of, sample_block
 
     size = model.sampling.batch
@@ -117,8 +115,7 @@ def _generate(
     for start in range(0, len(blocks), team.size):
         # Past the end a process repeats the last block, so that all take part in the gather.
         mine = blocks[min(start + team.rank, len(blocks) - 1)]
-        unit = torch.from_numpy(sample_block(model, mine, seed, class_of)).to(team.device)
-        together = team.gather(unit).cpu().numpy()
+        together = team.gather(sample_block(model, mine, seed, class_of))
         if writer is not None:
             base = blocks[start] * size
             wanted = together[: min((len(blocks) - start) * size, count - base)]

@@ -23,13 +23,13 @@ from medaudit.artifacts.cohort import CohortWriter
 from medaudit.artifacts.store import Draft, Request
 
 SIDE = 64
-BASE_MB = 420  # interpreter, torch, scipy, pyarrow: an audit of ten images
-ROW_BYTES = 1500  # rows of the table, patients and results, for each training image
+BASE_MB = 280  # interpreter and libraries
+ROW_BYTES = 2048  # rows of the table, patients and results, for each image
 
 
 def bound_mb(images: int, memory_bytes: int) -> float:
-    """The stated bound: libraries + working memory + a little for each row."""
-    return BASE_MB + memory_bytes / 2**20 + images * ROW_BYTES / 2**20
+    """protocol/described's bound: libraries + working memory + the mapped pixel files + 2 KB a row."""
+    return BASE_MB + (memory_bytes + images * (SIDE * SIDE + ROW_BYTES)) / 2**20
 
 
 def make_cohort(out: Path, count: int, role: str, seed: int) -> None:
@@ -59,7 +59,8 @@ from medaudit.stages import audit
 from medaudit.config import AuditSettings
 base = Path(sys.argv[1])
 began = time.monotonic()
-outcome = audit.run(base / "T", base / "H", base / "S", base / "A", AuditSettings(), memory_bytes=int(sys.argv[2]))
+settings = AuditSettings(reference_people=int(sys.argv[3]), plants=30)
+outcome = audit.run(base / "T", base / "H", base / "S", base / "A", settings, memory_bytes=int(sys.argv[2]))
 print(json.dumps({
     "seconds": time.monotonic() - began,
     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -72,8 +73,9 @@ def main() -> None:
     """Print one row per size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000])
-    parser.add_argument("--synthetic", type=int, default=200)
-    parser.add_argument("--holdout", type=int, default=2000)
+    parser.add_argument("--synthetic", type=int, default=50)
+    parser.add_argument("--holdout", type=int, default=1000)
+    parser.add_argument("--people", type=int, default=500, help="unseen people asked of each side")
     parser.add_argument("--memory-mb", type=int, default=1024)
     options = parser.parse_args()
     memory = options.memory_mb << 20
@@ -87,7 +89,10 @@ def main() -> None:
             make_cohort(base / "S", options.synthetic, "synthetic", 3)
             began = time.monotonic()
             done = subprocess.run(
-                [sys.executable, "-c", CHILD, folder, str(memory)], capture_output=True, text=True, check=True
+                [sys.executable, "-c", CHILD, folder, str(memory), str(options.people)],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             seen = json.loads(done.stdout.splitlines()[-1])
             print(

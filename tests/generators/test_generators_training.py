@@ -178,6 +178,6 @@ def test_batch_that_cannot_be_shared():
 def test_alone_a_team_is_this_process():
     team = join("cpu")
     assert (team.rank, team.size, team.main) == (0, 1, True)
-    value = torch.arange(3)
-    assert torch.equal(team.gather(value), value)
+    value = np.arange(3)
+    assert np.array_equal(team.gather(value), value)
     assert team.from_main(4) == 4

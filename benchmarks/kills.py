@@ -87,7 +87,7 @@ def main() -> None:
         name = list(targets)[number % len(targets)]
         again = work / f"again-{number}"
         arguments = [str(again) if part == w[targets[name]] else part for part in commands[name]]
-        moment = draw.uniform(0.02, 0.98) * seconds[name]
+        moment = draw.uniform(0.02, 0.9) * seconds[name]
         killed = not medaudit(arguments, moment)
         visible = again.exists()
         medaudit(arguments)

@@ -18,9 +18,20 @@ class Settings(BaseModel):
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
-# The kinds of planted copies that run in every audit; `images/transforms` makes them.
-PlantedKind = Literal["identity", "noise", "blur", "contrast", "jpeg", "flip", "shift"]
+# The kinds of planted copies; `images/plants` makes them.
+PlantedKind = Literal[
+    "identity", "noise-0.05", "noise-0.15", "blur-1", "blur-3", "resolution-64", "resolution-32", "jpeg-40", "jpeg-10",
+    "gamma-0.6", "gamma-1.6", "window", "equalise", "polarity", "mirror", "shift-4", "shift-8", "rotate-5", "rotate-10",
+    "crop-90", "crop-75", "zoom-out-90", "rotate-10-crop-85", "elastic", "blend-0.7", "blend-0.5", "left-half",
+    "text-box", "autoencoder", "three",
+]  # fmt: skip
 PLANTED_KINDS: tuple[PlantedKind, ...] = get_args(PlantedKind)
+
+# What a generator and its pipeline do as a matter of course: without power here there is no release.
+REQUIRED_KINDS: tuple[PlantedKind, ...] = (
+    "identity", "noise-0.05", "blur-1", "resolution-64", "jpeg-40", "gamma-0.6", "gamma-1.6", "mirror", "shift-4",
+    "rotate-5", "crop-90",
+)  # fmt: skip
 
 # Unseen people asked, at most, of T and of H each: enough for a tail, and an audit of 100,000 films stays feasible.
 REFERENCE_PEOPLE = 5000
@@ -33,7 +44,8 @@ class AuditSettings(Settings):
     cohort_share: float = Field(0.4, gt=0, lt=1)  # part of alpha for the cohort test; flags get the rest
     neighbours: int = Field(50, ge=1)  # k of the adaptive ratio
     plants: int = Field(100, ge=10)  # planted copies per kind
-    required_kinds: tuple[PlantedKind, ...] = PLANTED_KINDS  # power must reach `required_power` for these
+    required_kinds: tuple[PlantedKind, ...] = REQUIRED_KINDS  # power must reach `required_power` for these
+    controls: Literal["full", "quick"] = "full"  # quick: only the required kinds are planted
     required_power: float = Field(0.90, gt=0, lt=1)  # lower limit of power for release-supported
     reference_people: int = Field(
         REFERENCE_PEOPLE, ge=100
@@ -41,6 +53,13 @@ class AuditSettings(Settings):
     permutations: int = Field(10_000, ge=1000)  # draws of the cohort test
     bootstrap: int = Field(1000, ge=200)  # replicates of the tail fit
     one_image_one_patient: bool = False  # the user states that no patient has two images
+
+
+def planted_kinds(settings: AuditSettings) -> tuple[PlantedKind, ...]:
+    """The kinds that an audit plants, in the order of PLANTED_KINDS."""
+    if settings.controls == "full":
+        return PLANTED_KINDS
+    return tuple(kind for kind in PLANTED_KINDS if kind in settings.required_kinds)
 
 
 Fold = Literal["auto"] | Annotated[int, Field(ge=1, le=64)]

@@ -25,7 +25,8 @@ from medaudit.artifacts.findings import (
     write_record,
 )
 from medaudit.artifacts.store import Artifact, Draft, Request
-from medaudit.config import PLANTED_KINDS, AuditSettings
+from medaudit.config import PLANTED_KINDS, REQUIRED_KINDS, AuditSettings
+from medaudit.images.plants import BY_KIND
 from medaudit.render import build
 from medaudit.render.document import Document
 from medaudit.render.facts import AuditFacts, Origin, Summary, audit_facts, extraction_facts
@@ -37,15 +38,6 @@ MEANINGS = (
     "largest difference over a grid of 4 x 4 tiles, against large even backgrounds",
     "difference after local contrast normalisation, mirrored and shifted as well",
 )
-STRENGTHS = {
-    "identity": "none",
-    "noise": "sigma 0.05",
-    "blur": "sigma 1.5 % of the side",
-    "contrast": "gamma 0.6 to 1.6 and window",
-    "jpeg": "quality 40",
-    "flip": "left to right",
-    "shift": "up to 4 % of the side",
-}
 
 
 def pseudonym(number: int) -> str:
@@ -84,35 +76,35 @@ def audit(case: str = "refused", synthetic: int = 256) -> Audit:
             "tested.",
             "The set is no closer to the training patients than to unseen ones: 91 of 256 images lie nearest to a "
             "training image, where 91.4 would by chance (p = 0.52); leading run of 1 (p = 0.36).",
-            "Planted copies of 7 kinds were looked for; the hardest were shifted copies, of which 98 of 100 were "
-            "found: power is at least 93.0 %, and 90.0 % is required.",
+            "Planted copies of 11 kinds were looked for; the hardest were those shifted by 4 %, of which 98 of 100 "
+            "were found: power is at least 93.0 %, and 90.0 % is required.",
         ],
         "inconclusive": [
-            "The audit found 61 of 100 planted blurred copies: power is at least 50.7 % with 95 % confidence, and "
-            "90.0 % is required.",
+            "The audit found 61 of 100 planted copies blurred lightly: power is at least 50.7 % with 95 % confidence, "
+            "and 90.0 % is required.",
             "With 50 training and 4 held-out patients no run of training matches could have been evidence; add "
             "held-out patients.",
         ],
     }[case]
     weak = case == "inconclusive"
-    found = {kind: 100 - place // 3 for place, kind in enumerate(PLANTED_KINDS)}
+    found = {kind: 100 - place // 6 for place, kind in enumerate(PLANTED_KINDS)}
     if weak:
-        found["blur"] = 61
+        found["blur-1"] = 61
     planted = [
         {
             "kind": kind,
-            "strength": STRENGTHS[kind],
-            "required": True,
+            "strength": BY_KIND[kind].strength,
+            "required": kind in REQUIRED_KINDS,
             "power": rate(found[kind], 100),
             "by_detector": {
-                "rmse": rate(100 if kind in ("identity", "noise") else 34, 100),
-                "tile": rate(100 if kind in ("identity", "noise", "jpeg") else 21, 100),
+                "rmse": rate(100 if kind in ("identity", "noise-0.05") else 34, 100),
+                "tile": rate(100 if kind in ("identity", "noise-0.05", "jpeg-40") else 21, 100),
                 "local-contrast": rate(found[kind], 100),
             },
         }
         for kind in PLANTED_KINDS
     ]
-    weakest = min(planted, key=lambda one: one["power"]["low"])
+    weakest = min((one for one in planted if one["required"]), key=lambda one: one["power"]["low"])
     holdout = 4 if weak else 90
     return Audit.model_validate(
         {

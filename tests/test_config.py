@@ -11,7 +11,7 @@ from medaudit.errors import ConfigProblem, SourceMissing
 def test_defaults_stand_and_values_are_kept() -> None:
     settings = check_settings({"alpha": 0.01, "plants": 40}, AuditSettings, "here")
     assert (settings.alpha, settings.plants, settings.neighbours) == (0.01, 40, 50)
-    assert "flip" in settings.required_kinds
+    assert "mirror" in settings.required_kinds
 
 
 @pytest.mark.parametrize(

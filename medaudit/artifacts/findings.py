@@ -146,6 +146,9 @@ class Controls(Record):
     planted: list[PlantedRecord]
     minimum_power: float | None  # smallest lower limit among required kinds
     weakest_kind: str | None
+    falls_under: dict[str, str] = Field(default_factory=dict)  # family of edits: strength where power < 0.8
+    not_planted: list[str] = Field(default_factory=list)  # kinds for which T has not what they need
+    given_up: list[str] = Field(default_factory=list)  # kinds that the settings left out to save time
 
 
 class Bounds(Record):

@@ -1,4 +1,7 @@
-"""What every detector offers.
+"""What a detector offers.
+
+Most detectors describe an image by vectors, which the exact search compares; the structure detector compares films
+pair by pair (`structure`). Either has a name and a sentence that says what is measured.
 
 Axes: N images, P poses, T tiles, D values per tile. The distance of two descriptions is the largest over tiles of
 the root of the mean squared difference; the distance of an image to a reference is the smallest over the image's
@@ -11,10 +14,14 @@ import numpy as np
 
 
 class Detector(Protocol):
-    """A named way to describe images; `meaning` is the sentence a report prints."""
+    """A named way to compare images; `meaning` is the sentence a report prints."""
 
     name: str
     meaning: str
+
+
+class VectorDetector(Detector, Protocol):
+    """A detector that describes images one by one."""
 
     def describe(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, T, D) float32, the side that is searched."""

@@ -1,79 +1,47 @@
-"""Edits that a copy may have gone through: what the planted controls do to a training image.
+"""Edits that a copy may have gone through; `plants` says which of them an audit tries, and how strong.
 
-Every function takes and returns float32 in [0, 1] of shape (Y, X), unchanged shape. `plant` draws a strength
-from the caller's generator; the same generator state gives the same pixels.
+Every function takes and returns float32 in [0, 1] of shape (Y, X), unchanged shape. Where chance plays a part it
+comes from the caller's generator; the same generator state gives the same pixels.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from scipy import fft, ndimage
 
 from medaudit.images.intensity import resize_unit
 
-NOISE_SIGMA = 0.05
-BLUR_OF_SIDE = 0.015
-BLUR_LEAST_PX = 0.7
-GAMMA_RANGE = (0.6, 1.6)
-WINDOW_LOW = (0.1, 0.2)
-WINDOW_HIGH = (0.8, 0.9)
-JPEG_QUALITY = 40
-SHIFT_OF_SIDE = 0.04
-
-# What `plant` does, in the words a report prints.
-STRENGTHS: dict[str, str] = {
-    "identity": "unchanged",
-    "noise": "Gaussian, sigma 0.05 of the range",
-    "blur": "Gaussian, sigma 1.5 % of the side, at least 0.7 px",
-    "contrast": "window [0.1 to 0.2, 0.8 to 0.9] and gamma 0.6 to 1.6",
-    "jpeg": "JPEG quality 40",
-    "flip": "mirrored left to right",
-    "shift": "up to 4 % of the side along each axis, whole pixels",
-}
-
-
-def plant(kind: str, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Image (Y, X), float32 in [0, 1] → its copy after the edit `kind`; STRENGTHS says how strong.
-
-    Raises ValueError for a kind that is not in STRENGTHS.
-    """
-    if kind not in _PLANTS:
-        raise ValueError(f"unknown kind of planted copy {kind!r}; known: {', '.join(_PLANTS)}")
-    return _PLANTS[kind](np.asarray(image, dtype=np.float32), rng)
-
 
 def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """Adds independent Gaussian noise of standard deviation `sigma`, clipped to [0, 1]."""
-    return _unit(image + sigma * rng.standard_normal(image.shape))
+    return unit(image + sigma * rng.standard_normal(image.shape))
 
 
 def blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
     """Gaussian blur, standard deviation in pixels, edges reflected."""
-    return _unit(ndimage.gaussian_filter(image.astype(np.float64), sigma_px, mode="reflect"))
+    return unit(ndimage.gaussian_filter(image.astype(np.float64), sigma_px, mode="reflect"))
 
 
 def gamma(image: np.ndarray, g: float) -> np.ndarray:
     """Raises every pixel to the power `g`: above 1 darkens."""
-    return _unit(np.power(image.astype(np.float64), g))
+    return unit(np.power(image.astype(np.float64), g))
 
 
 def window(image: np.ndarray, lo: float, hi: float) -> np.ndarray:
     """Stretches [lo, hi] to [0, 1] and clips what lies outside."""
     if not hi > lo:
         raise ValueError("a window needs hi > lo")
-    return _unit((image.astype(np.float64) - lo) / (hi - lo))
+    return unit((image.astype(np.float64) - lo) / (hi - lo))
 
 
 def equalise(image: np.ndarray, bins: int = 256) -> np.ndarray:
     """Histogram equalisation: each pixel becomes the share of darker pixels (linear inside a bin)."""
     counts, edges = np.histogram(image, bins=bins, range=(0.0, 1.0))
     share = np.concatenate([[0.0], np.cumsum(counts) / image.size])
-    return _unit(np.interp(image.astype(np.float64), edges, share))
+    return unit(np.interp(image.astype(np.float64), edges, share))
 
 
 def invert(image: np.ndarray) -> np.ndarray:
     """Black for white."""
-    return _unit(1.0 - image)
+    return unit(1.0 - image)
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -91,12 +59,12 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     # T.81 A.3.3: the standard's scaling of the transform is the orthonormal one
     coefficients = np.rint(fft.dctn(blocks, axes=(1, 3), norm="ortho") / step) * step
     restored = np.rint(fft.idctn(coefficients, axes=(1, 3), norm="ortho") + 128.0)
-    return _unit(restored.reshape(padded.shape)[:height, :width] / 255.0)
+    return unit(restored.reshape(padded.shape)[:height, :width] / 255.0)
 
 
 def mirror(image: np.ndarray) -> np.ndarray:
     """Left for right."""
-    return _unit(image[:, ::-1])
+    return unit(image[:, ::-1])
 
 
 def shift(image: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -104,13 +72,13 @@ def shift(image: np.ndarray, dy: int, dx: int) -> np.ndarray:
     height, width = image.shape
     rows = np.clip(np.arange(height) - dy, 0, height - 1)
     columns = np.clip(np.arange(width) - dx, 0, width - 1)
-    return _unit(image[np.ix_(rows, columns)])
+    return unit(image[np.ix_(rows, columns)])
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     """Turns anticlockwise about the centre; the uncovered corners repeat the border."""
     turned = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=1, mode="nearest")
-    return _unit(turned)
+    return unit(turned)
 
 
 def crop_zoom(image: np.ndarray, share: float) -> np.ndarray:
@@ -137,10 +105,53 @@ def occlude(
     """Paints a rectangle, as a burned-in label would; what lies outside the image is ignored."""
     painted = image.copy()
     painted[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)] = value
-    return _unit(painted)
+    return unit(painted)
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
+def zoom_out(image: np.ndarray, share: float) -> np.ndarray:
+    """Shrinks to `share` (above 0, at most 1) of each side; what it leaves is black."""
+    if not 0 < share <= 1:
+        raise ValueError("the share must be above 0 and at most 1")
+    height, width = image.shape
+    inner = (max(1, round(height * share)), max(1, round(width * share)))
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    result = np.zeros(image.shape, dtype=np.float32)
+    result[top : top + inner[0], left : left + inner[1]] = resize_unit(image, inner)
+    return result
+
+
+def elastic(image: np.ndarray, amount: float, smooth: float, rng: np.random.Generator) -> np.ndarray:
+    """Moves each pixel by a smooth random field (Simard et al. 2003), edges repeated.
+
+    `amount` is the root mean square of the displacement along each axis and `smooth` the standard deviation of the
+    Gaussian that smooths it, both as shares of the side.
+    """
+    field = []
+    for side in image.shape:
+        rough = rng.standard_normal(image.shape)
+        fine = ndimage.gaussian_filter(rough, [smooth * length for length in image.shape], mode="reflect")
+        field.append(fine / max(float(fine.std()), 1e-12) * amount * side)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    places = (rows + field[0], columns + field[1])
+    return unit(ndimage.map_coordinates(image.astype(np.float64), places, order=1, mode="nearest"))
+
+
+def blend(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """`share` of the image and the rest of another of the same shape."""
+    if image.shape != other.shape or not 0 <= share <= 1:
+        raise ValueError("two images of one shape and a share between 0 and 1 are expected")
+    return unit(share * image.astype(np.float64) + (1 - share) * other.astype(np.float64))
+
+
+def left_half(image: np.ndarray) -> np.ndarray:
+    """The left half; the right one is black."""
+    result = unit(image)
+    result[:, image.shape[1] // 2 :] = 0.0
+    return result
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    """Clipped to [0, 1], a new float32 array."""
     return np.clip(values, 0.0, 1.0).astype(np.float32)
 
 
@@ -163,28 +174,3 @@ def _quantisation(quality: int) -> np.ndarray:
     """Steps (8, 8) for a quality, scaled as libjpeg's jpeg_quality_scaling does."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return np.clip((_LUMINANCE * scale + 50) // 100, 1, 255).astype(np.float64)
-
-
-def _plant_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    power = np.exp(rng.uniform(*np.log(GAMMA_RANGE)))  # as often 1/g as g
-    return gamma(window(image, rng.uniform(*WINDOW_LOW), rng.uniform(*WINDOW_HIGH)), power)
-
-
-def _plant_shift(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    most_y, most_x = (max(1, int(SHIFT_OF_SIDE * side)) for side in image.shape)
-    while True:
-        dy = int(rng.integers(-most_y, most_y + 1))
-        dx = int(rng.integers(-most_x, most_x + 1))
-        if dy or dx:  # a shift by nothing is the identity, which has a kind of its own
-            return shift(image, dy, dx)
-
-
-_PLANTS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "identity": lambda image, rng: _unit(image),
-    "noise": lambda image, rng: add_noise(image, NOISE_SIGMA, rng),
-    "blur": lambda image, rng: blur(image, max(BLUR_LEAST_PX, BLUR_OF_SIDE * max(image.shape))),
-    "contrast": _plant_contrast,
-    "jpeg": lambda image, rng: jpeg(image, JPEG_QUALITY),
-    "flip": lambda image, rng: mirror(image),
-    "shift": _plant_shift,
-}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medaudit.artifacts.findings import Audit, Bounds, CohortTest, Counts, Duplicates
 from medaudit.config import AuditSettings
+from medaudit.images.plants import PLANTS
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
@@ -68,6 +69,8 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         rate_upper=bounds.model_rate_upper,
         hidden=bounds.hidden_copies,
         alpha=case.settings.alpha,
+        kind_words={plant.kind: plant.words for plant in PLANTS},
+        unplanted=case.controls.unplanted,
     )
     return Audit(
         schema_="medaudit.audit/1",

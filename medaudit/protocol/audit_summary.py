@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit
+from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls
 
 
 def summary(record: Audit, out: Path) -> tuple[str, ...]:
@@ -14,10 +14,18 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
         f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
         f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
         f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
-        "planted copies found: "
-        + ", ".join(f"{p.kind} {p.power.count}/{p.power.of}" for p in controls.planted),
+        _planted(controls),
     ]
     if record.withheld:
         lines.append(f"{len(record.withheld):,} images were withheld before this audit")
     lines += [f"- {reason}" for reason in record.reasons]
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
+
+
+def _planted(controls: Controls) -> str:
+    """Kinds whose copies were all found in one number; the others by name."""
+    whole = [one for one in controls.planted if one.power.count == one.power.of]
+    rest = [f"{one.kind} {one.power.count}/{one.power.of}" for one in controls.planted if one not in whole]
+    line = f"planted copies: all found of {len(whole)} of {len(controls.planted)} kinds"
+    left = f"; {len(controls.given_up)} kinds not tried (controls: quick)" if controls.given_up else ""
+    return line + "".join(f"; {part}" for part in rest) + left

@@ -7,16 +7,17 @@ images, P patients of T and H together.
 from medaudit import seeds
 from medaudit.artifacts.findings import CohortTest
 from medaudit.config import AuditSettings
-from medaudit.detectors import DETECTORS
+from medaudit.detectors import VECTOR_DETECTORS
 from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.found import Found
 from medaudit.protocol.scoring import Bench
-from medaudit.protocol.searching import Found, search
+from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Side
 from medaudit.stats.cohort_test import excess_copy_rate, excess_test, leading_run
 from medaudit.stats.matching import excess_line, nearest_people
 from medaudit.stats.verdict import CohortEvidence
 
-DETECTOR = next(detector for detector in DETECTORS if detector.name == "local-contrast")
+DETECTOR = next(detector for detector in VECTOR_DETECTORS if detector.name == "local-contrast")
 
 
 def compare_sides(

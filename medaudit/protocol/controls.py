@@ -10,18 +10,26 @@ import numpy as np
 
 from medaudit import seeds
 from medaudit.artifacts.findings import Controls, PlantedRecord, RateRecord
-from medaudit.config import PLANTED_KINDS, AuditSettings
+from medaudit.config import PLANTED_KINDS, AuditSettings, planted_kinds
 from medaudit.images.intensity import full_range_unit, to_depth
-from medaudit.images.transforms import STRENGTHS, plant
+from medaudit.images.plants import BY_KIND, Donor, plant
+from medaudit.images.principal import PrincipalAxes
+from medaudit.protocol.found import Found
 from medaudit.protocol.scoring import Bench
-from medaudit.protocol.searching import Found
 from medaudit.protocol.sides import Side
 from medaudit.stats.controls import minimum_power, power
 from medaudit.stats.flags import cross_fit_flags
 from medaudit.stats.intervals import Rate, clopper_pearson
-from medaudit.stats.matching import plant_rows, right_and_flagged
+from medaudit.stats.matching import donor_rows, plant_rows, right_and_flagged
 
 _FOLDS = 5
+FALLS = 0.8  # lower limit of power under which a strength is named
+
+
+_AXES = 128  # of the autoencoder's round trip, at most
+_AXES_SHARE = 4  # films for each axis at least, or the round trip would lose nothing
+_AXES_FILMS = 1000  # films it is fitted to, at most
+_AXES_VALUES = 1 << 24  # pixels of them together, at most
 
 
 @dataclass(frozen=True)
@@ -29,22 +37,40 @@ class Plants:
     """Planted copies of training images, made when asked for and stored at the depth of the synthetic images."""
 
     train: Side
-    kind: np.ndarray  # (n,) of PLANTED_KINDS
+    kind: np.ndarray  # (n,) of the kinds in `images/plants`
     place: np.ndarray  # (n,) places in T
+    donor: np.ndarray  # (n,) places in T of another patient's film, -1 where none is needed
+    axes: PrincipalAxes | None
     bits: int
     seed: int
+    unplanted: tuple[str, ...] = ()  # kinds for which T has not what they need
 
     @classmethod
     def draw(
         cls, train: Side, settings: AuditSettings, doubled: np.ndarray, bits: int, seed: int
     ) -> "Plants":
         """For each kind `settings.plants` images of T, or all: one per patient first, no image twice."""
-        kinds, places = [], []
-        for kind in PLANTED_KINDS:
-            rows = plant_rows(train.groups, doubled, settings.plants, seeds.generator(seed, "plants", kind))
-            places.append(rows)
-            kinds.append(np.full(len(rows), kind))
-        return cls(train, np.concatenate(kinds), np.concatenate(places), bits, seed)
+        axes = _autoencoder(train, seed)
+        has = {"": True, "other": train.people > 1, "round_trip": axes is not None}
+        kinds = planted_kinds(settings)
+        drawn: list[tuple[str, np.ndarray, np.ndarray]] = []
+        for kind in kinds:
+            if has[BY_KIND[kind].needs]:
+                rng = seeds.generator(seed, "plants", kind)
+                rows = plant_rows(train.groups, doubled, settings.plants, rng)
+                mixed = BY_KIND[kind].needs == "other"
+                donors = donor_rows(train.groups, rows, rng) if mixed else np.full(len(rows), -1)
+                drawn.append((kind, rows, donors))
+        return cls(
+            train,
+            np.concatenate([np.full(len(rows), kind) for kind, rows, _ in drawn]),
+            np.concatenate([rows for _, rows, _ in drawn]),
+            np.concatenate([donors for _, _, donors in drawn]),
+            axes,
+            bits,
+            seed,
+            tuple(kind for kind in kinds if not has[BY_KIND[kind].needs]),
+        )
 
     def __len__(self) -> int:
         return len(self.place)
@@ -52,18 +78,28 @@ class Plants:
     def images(self, which: np.ndarray | slice) -> np.ndarray:
         """(n, Y, X) float32 in [0, 1]."""
         originals = self.train.images(self.place[which])
-        made = [
-            plant(kind, image, seeds.generator(self.seed, "plant", str(kind), int(place)))
-            for kind, place, image in zip(self.kind[which], self.place[which], originals, strict=True)
-        ]
+        others = self.train.images(np.maximum(self.donor[which], 0))
+        made = []
+        round_trip = None if self.axes is None else self.axes.round_trip
+        for kind, place, donor, image, other in zip(
+            self.kind[which], self.place[which], self.donor[which], originals, others, strict=True
+        ):
+            given = Donor(other if donor >= 0 else None, round_trip)
+            rng = seeds.generator(self.seed, "plant", str(kind), int(place))
+            made.append(plant(str(kind), image, rng, given))
         depth = np.dtype(f"uint{self.bits}")
         return np.stack([full_range_unit(to_depth(image, depth), self.bits) for image in made])
 
     def seen_by(self, bench: Bench, found: Found) -> np.ndarray:
-        """(n,) bool: flagged by this detector even as the only copy, with the right patient named."""
-        return right_and_flagged(
-            self.train.groups[found.row], self.train.groups[self.place], bench.judge(found).lone
-        )
+        """(n,) bool: flagged by this detector even as the only copy, with the right patient named.
+
+        Of two patients blended in equal parts either is right.
+        """
+        groups, lone = self.train.groups, bench.judge(found).lone
+        named = groups[found.row]
+        either = np.array([BY_KIND[str(kind)].either for kind in self.kind]) & (self.donor >= 0)
+        right = right_and_flagged(named, groups[self.place], lone)
+        return right | (either & right_and_flagged(named, groups[self.donor], lone))
 
 
 @dataclass(frozen=True)
@@ -74,6 +110,7 @@ class Evidence:
     negative: Rate
     weakest: tuple[str, float] | None
     record: Controls
+    unplanted: tuple[str, ...] = ()  # required kinds that T does not allow
 
 
 def weigh(
@@ -87,13 +124,13 @@ def weigh(
     anyone = np.any(list(seen.values()), axis=0)
     rates: dict[str, Rate] = {}
     planted = []
-    for kind in PLANTED_KINDS:
+    for kind in (kind for kind in planted_kinds(settings) if kind not in plants.unplanted):
         own = plants.kind == kind
         rates[kind] = power(anyone[own], confidence)
         planted.append(
             PlantedRecord(
                 kind=kind,
-                strength=STRENGTHS[kind],
+                strength=BY_KIND[kind].strength,
                 required=kind in settings.required_kinds,
                 power=rate_record(rates[kind]),
                 by_detector={
@@ -102,14 +139,28 @@ def weigh(
             )
         )
     negative = _false_alarms(benches, settings, seed)
-    weakest = minimum_power(rates, settings.required_kinds)
+    required: dict[str, Rate] = {kind: rates[kind] for kind in settings.required_kinds if kind in rates}
+    weakest = minimum_power(rates, required)
     record = Controls(
         negative=rate_record(negative),
         planted=planted,
         minimum_power=None if weakest is None else weakest[1],
         weakest_kind=None if weakest is None else weakest[0],
+        falls_under=falls_under(rates),
+        not_planted=list(plants.unplanted),
+        given_up=[kind for kind in PLANTED_KINDS if kind not in planted_kinds(settings)],
     )
-    return Evidence({kind: rates[kind] for kind in settings.required_kinds}, negative, weakest, record)
+    unplanted = tuple(kind for kind in plants.unplanted if kind in settings.required_kinds)
+    return Evidence(required, negative, weakest, record, unplanted)
+
+
+def falls_under(rates: dict[str, Rate]) -> dict[str, str]:
+    """For each family of edits of which a kind was planted: the weakest strength whose power may lie under FALLS."""
+    found: dict[str, str] = {}
+    for kind, rate in rates.items():
+        if rate.low < FALLS:
+            found.setdefault(BY_KIND[kind].family, BY_KIND[kind].strength)
+    return found
 
 
 def rate_record(rate: Rate) -> RateRecord:
@@ -132,3 +183,12 @@ def _false_alarms(benches: Sequence[Bench], settings: AuditSettings, seed: int) 
             seeds.generator(seed, "cross-fit", bench.detector.name),
         )
     return clopper_pearson(int(flagged.sum()), size)
+
+
+def _autoencoder(train: Side, seed: int) -> PrincipalAxes | None:
+    """The round trip that T's films allow; None where a film is all there is to each axis."""
+    pixels = int(np.prod(train.cohort.image_shape))
+    most = min(len(train), _AXES_FILMS, max(2, _AXES_VALUES // pixels))
+    places = np.sort(seeds.generator(seed, "autoencoder").permutation(len(train))[:most])
+    count = min(_AXES, len(places) // _AXES_SHARE)
+    return PrincipalAxes.of(train.images(places), count) if count else None

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medaudit.detectors import Detector
+from medaudit.detectors import VectorDetector
 from medaudit.progress import Progress
+from medaudit.protocol.found import Found
 from medaudit.protocol.sides import Side
+from medaudit.stats.matching import copy_scores
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
@@ -42,12 +44,12 @@ class Described:
     """Descriptions (M, T, D) float32 of a side, in an array or in a file of raw values."""
 
     side: Side
-    detector: Detector
+    detector: VectorDetector
     shape: tuple[int, ...]  # (T, D)
     held: np.ndarray | Path
 
     @classmethod
-    def of(cls, side: Side, detector: Detector, machine: Machine) -> "Described":
+    def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
         """Describe the whole side once; a file that a killed audit left whole is used again."""
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
         if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
@@ -77,11 +79,54 @@ class Described:
         values = np.fromfile(self.held, np.float32, (stop - start) * one, offset=4 * start * one)
         return values.reshape(-1, *self.shape)
 
-    def portions(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
+    def portions(self, count: int, machine: Machine) -> Iterator[slice]:
+        """Parts of `count` images that ask at once, in all their poses, within a quarter of the memory."""
+        return self.shares(count, self.detector.poses(self.side.images(slice(0, 1))).shape[1], machine)
+
+    def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
         copies = 3  # of the poses while they are made
         fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.shape))
         return _parts(count, max(1, min(fitting, _ASKING // poses)))
+
+    def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
+        """(G, Y, X) in each pose → nearest image of T, its score against the k nearest, and the best other patient."""
+        from medaudit.search.nearest import nearest
+
+        found = nearest(
+            self.detector.poses(images),
+            self,
+            k,
+            reference_group=self.side.groups,
+            leave_out=leave_out,
+            device=machine.device,
+            memory_bytes=machine.search_bytes,
+        )
+        score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
+        return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
+
+    def crowd(self, rows: np.ndarray, radius: float, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) rows → images (N,) and patients (N,) of the side within the radius of each, itself included."""
+        from medaudit.search.nearest import count_within
+
+        matched, back = np.unique(rows, return_inverse=True)
+        parts = []
+        machine.progress.start(f"{self.detector.name}-eidetic", len(matched))
+        for part in self.shares(len(matched), 1, machine):
+            queries = self.detector.describe(self.side.images(matched[part]))[:, None]
+            parts.append(
+                count_within(
+                    queries,
+                    self,
+                    radius,
+                    self.side.groups,
+                    device=machine.device,
+                    memory_bytes=machine.search_bytes,
+                )
+            )
+            machine.progress.advance(len(queries))
+        images, people = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return images[back], people[back]
 
 
 def _parts(count: int, step: int) -> Iterator[slice]:

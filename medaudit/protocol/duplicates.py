@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.detectors import DETECTORS
+from medaudit.detectors import VECTOR_DETECTORS
 from medaudit.images.transforms import add_noise, jpeg
 from medaudit.protocol.described import Described, Machine
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.duplicates import duplicate_line, pair_distances, unordered_pairs
 
-_BY_NAME = {detector.name: detector for detector in DETECTORS}
+_BY_NAME = {detector.name: detector for detector in VECTOR_DETECTORS}
 SEARCHED, CHECKED = _BY_NAME["local-contrast"], _BY_NAME["rmse"]
 _SAMPLE = 200  # films that are re-encoded to draw the line
 _NEAREST = 8  # candidates of each film
@@ -102,7 +102,7 @@ def _candidates(
     described = Described.of(asked, SEARCHED, machine)
     left, right = [], []
     machine.progress.start("duplicates", len(asking))
-    for part in described.portions(len(asking), 1, machine):
+    for part in described.shares(len(asking), 1, machine):
         found = nearest(
             SEARCHED.describe(asking.images(part))[:, None],
             described,

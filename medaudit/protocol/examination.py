@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from medaudit.artifacts.findings import MATCH_SCHEMA, REFERENCE_SCHEMA, DetectorRecord
 from medaudit.protocol.controls import Plants
-from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.described import Machine
+from medaudit.protocol.found import Found
+from medaudit.protocol.indexes import Index
 from medaudit.protocol.scoring import Bench, Judged, People
-from medaudit.protocol.searching import Found, search
+from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Side
 from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
 from medaudit.stats.matching import match_radius
@@ -32,40 +34,14 @@ class Examined:
     crowd_people: np.ndarray
 
 
-def examine(bench: Bench, train: Described, synthetic: Side, plants: Plants, machine: Machine) -> Examined:
+def examine(bench: Bench, train: Index, synthetic: Side, plants: Plants, machine: Machine) -> Examined:
     """Search S and the plants against all of T and judge both."""
     name, k = bench.detector.name, bench.neighbours
     found = search(synthetic, train, k, machine, f"{name}-synthetic")
     planted = search(plants, train, k, machine, f"{name}-plants")
     radius = match_radius(bench.people.distance)
-    crowd, people = crowd_around(train, found.row, radius, machine)
+    crowd, people = train.crowd(found.row, radius, machine)
     return Examined(bench, found, bench.judge(found), plants.seen_by(bench, planted), radius, crowd, people)
-
-
-def crowd_around(
-    train: Described, rows: np.ndarray, radius: float, machine: Machine
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) images and (N,) patients of T within the radius of each matched image, itself included."""
-    from medaudit.search.nearest import count_within
-
-    matched, back = np.unique(rows, return_inverse=True)
-    parts = []
-    machine.progress.start(f"{train.detector.name}-eidetic", len(matched))
-    for part in train.portions(len(matched), 1, machine):
-        queries = train.detector.describe(train.side.images(matched[part]))[:, None]
-        parts.append(
-            count_within(
-                queries,
-                train,
-                radius,
-                train.side.groups,
-                device=machine.device,
-                memory_bytes=machine.search_bytes,
-            )
-        )
-        machine.progress.advance(len(queries))
-    images, people = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return images[back], people[back]
 
 
 def detector_record(seen: Examined) -> DetectorRecord:

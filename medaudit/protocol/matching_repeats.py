@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medaudit.detectors import DETECTORS
-from medaudit.protocol.described import Described, Machine
-from medaudit.protocol.examination import Examined, crowd_around
+from medaudit.protocol.described import Machine
+from medaudit.protocol.examination import Examined
+from medaudit.protocol.found import Found
+from medaudit.protocol.indexes import open_index
 from medaudit.protocol.scoring import Bench, People, set_up
-from medaudit.protocol.searching import Found, search
+from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.matching import match_radius, union, usable_neighbours
@@ -50,11 +52,11 @@ def match(
     k, _ = usable_neighbours(neighbours, train.groups)
     images, groups = [], []
     for detector in DETECTORS:
-        described = Described.of(train, detector, machine)
+        described = open_index(detector, train, machine)
         bench = set_up(described, holdout, people, k, len(synthetic), budget, REPLICATES, seed, machine)
         found = search(synthetic, described, k, machine, f"{detector.name}-synthetic")
         radius = match_radius(bench.people.distance)
-        crowd = crowd_around(described, found.row, radius, machine)
+        crowd = described.crowd(found.row, radius, machine)
         nothing = np.zeros(0, dtype=bool)  # no plants here
         images.append(Examined(bench, found, bench.judge(found), nothing, radius, *crowd))
         if len(medoids):
@@ -101,7 +103,7 @@ def _in_holdout(
         return flagged
     apart = replace(machine, scratch=lambda name: machine.scratch(f"holdout-{name}"))
     for detector in DETECTORS:
-        described = Described.of(holdout, detector, machine)
+        described = open_index(detector, holdout, machine)
         bench: Bench = set_up(described, train, unseen, k, len(medoids), budget, REPLICATES, seed, apart)
         found = search(Picked(synthetic, medoids), described, k, apart, f"{detector.name}-medoids")
         flagged |= bench.judge(found).flagged

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medaudit import seeds
-from medaudit.detectors import DETECTORS
+from medaudit.detectors import VECTOR_DETECTORS
 from medaudit.errors import ReferenceTooSmall
 from medaudit.protocol.described import Machine
-from medaudit.protocol.searching import Images
+from medaudit.protocol.found import Images
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.extraction import EdgeLine, edge_line, false_edges, pair_count
 
 if TYPE_CHECKING:
     from medaudit.search.cliques import Cliques
 
-DETECTOR = next(detector for detector in DETECTORS if detector.name == "tile")
+DETECTOR = next(detector for detector in VECTOR_DETECTORS if detector.name == "tile")
 _PORTION = 256  # images described at once
 _MOST_PEOPLE = 2000  # unseen people among whom the line is drawn
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from medaudit import seeds
 from medaudit.detectors import Detector
-from medaudit.protocol.described import Described, Machine
-from medaudit.protocol.searching import Found, search
+from medaudit.protocol.described import Machine
+from medaudit.protocol.found import Found
+from medaudit.protocol.indexes import Index
+from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.budget import Budget
 from medaudit.stats.flags import TailFit, benjamini_hochberg, familywise, fit_tail, suspects
@@ -95,7 +97,7 @@ def draw_people(
 
 
 def set_up(
-    train: Described, holdout: Side, people: People, k: int, count: int, budget: Budget, replicates: int, seed: int,
+    train: Index, holdout: Side, people: People, k: int, count: int, budget: Budget, replicates: int, seed: int,
     machine: Machine,
 ) -> Bench:  # fmt: skip
     """Ask for every unseen person, then fit the tail of their scores."""

@@ -84,7 +84,8 @@ def power_figure(audit: AuditFacts) -> Figure:
     """Power per kind of planted copy, with its interval and the line required."""
     from medaudit.render.figures import power_chart
 
-    planted, needed = audit.controls.planted, audit.settings.required_power
+    everything, needed = audit.controls.planted, audit.settings.required_power
+    planted = [one for one in everything if one.required] or list(everything)
     rows = tuple(
         (
             Cell(text=kind_name(one.kind)),
@@ -99,6 +100,7 @@ def power_figure(audit: AuditFacts) -> Figure:
         name="power",
         title="How surely each kind of copy is found",
         caption="Dot: share found. Bar: 95 % interval."
+        + (f" All {len(everything)} kinds are in the appendix." if len(planted) < len(everything) else "")
         + (" Open square: required, but its interval reaches below the line." if weak else ""),
         alt="Power per kind of planted copy: "
         + "; ".join(f"{kind_name(one.kind)} {say.percent(one.power.value)}" for one in planted),

@@ -140,6 +140,9 @@ class ControlFacts(Aggregate):
     planted: tuple[PlantedFacts, ...]
     minimum_power: float | None
     weakest_kind: str | None
+    falls_under: dict[str, PlainText] = {}
+    not_planted: tuple[PlainText, ...] = ()
+    given_up: tuple[PlainText, ...] = ()
 
 
 class BoundFacts(Aggregate):
@@ -170,6 +173,7 @@ class SettingFacts(Aggregate):
     required_power: float
     permutations: int
     bootstrap: int
+    controls: PlainText
     one_image_one_patient: bool
 
 

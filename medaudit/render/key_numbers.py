@@ -1,24 +1,15 @@
 """The table of key numbers: each beside its interval and the value it is to be held against."""
 
+from medaudit.images.plants import BY_KIND
 from medaudit.render import wording as say
 from medaudit.render.document import Cell, KeyNumber, KeyNumbers, Section
 from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts, RateFacts, Summary
 from medaudit.stats.intervals import clopper_pearson
 
-KIND_NAMES = {
-    "identity": "unchanged copy",
-    "noise": "noise added",
-    "blur": "blurred",
-    "contrast": "contrast changed",
-    "jpeg": "JPEG compressed",
-    "flip": "mirrored",
-    "shift": "shifted",
-}
-
 
 def kind_name(kind: str) -> str:
     """A planted kind in plain words."""
-    return KIND_NAMES.get(kind, kind.replace("_", " "))
+    return BY_KIND[kind].words if kind in BY_KIND else kind.replace("-", " ")
 
 
 def leading(audit: AuditFacts) -> DetectorFacts:

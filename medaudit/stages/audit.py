@@ -31,9 +31,10 @@ from medaudit.protocol.audit_summary import summary
 from medaudit.protocol.belonging import open_sides
 from medaudit.protocol.closeness import DETECTOR, compare_sides
 from medaudit.protocol.controls import Plants, weigh
-from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.examination import Examined, examine, match_table, reference_table
+from medaudit.protocol.indexes import open_index
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
@@ -108,7 +109,7 @@ def _examine(
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []
     for detector in DETECTORS:
-        described = Described.of(train, detector, machine)
+        described = open_index(detector, train, machine)
         bench = set_up(
             described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
         )

@@ -76,6 +76,21 @@ def plant_rows(groups: np.ndarray, avoid: np.ndarray, count: int, rng: np.random
     return np.sort(rows[np.argsort(turn, kind="stable")[:count]])
 
 
+def donor_rows(groups: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(M,) patient codes and (n,) rows → (n,) rows of other patients, drawn by chance.
+
+    Raises ValueError where all rows belong to one patient.
+    """
+    order = np.argsort(groups, kind="stable")
+    ranked = groups[order]
+    first, last = np.searchsorted(ranked, groups[rows]), np.searchsorted(ranked, groups[rows], side="right")
+    others = len(groups) - (last - first)  # (n,)
+    if (others < 1).any():
+        raise ValueError("there is no other patient")
+    step = (rng.random(len(rows)) * others).astype(np.int64)
+    return order[(last + step) % len(groups)]
+
+
 def right_and_flagged(named: np.ndarray, true: np.ndarray, flagged: np.ndarray) -> np.ndarray:
     """(n,) bool: flagged, and the patient named is the one whose image it is."""
     return flagged & (named == true)

@@ -13,17 +13,7 @@ from medaudit.stats.intervals import Rate
 RELEASE_SUPPORTED = "release-supported"
 DO_NOT_RELEASE = "do-not-release"
 INCONCLUSIVE = "inconclusive"
-
-# How a reader who is no engineer would name the planted copies.
-KIND_WORDS = {
-    "identity": "unchanged copies",
-    "noise": "copies with added noise",
-    "blur": "blurred copies",
-    "contrast": "copies with changed contrast",
-    "jpeg": "copies after JPEG compression",
-    "flip": "mirrored copies",
-    "shift": "shifted copies",
-}
+NO_WORDS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -71,13 +61,16 @@ def decide(
     rate_upper: float | None = None,
     hidden: int | None = None,
     alpha: float = 0.05,
+    kind_words: Mapping[str, str] = NO_WORDS,
+    unplanted: tuple[str, ...] = (),
 ) -> tuple[str, list[str]]:
     """The verdict, and its reasons with the most decisive first.
 
     flagged: images that a flag rule names and that are neither withheld nor cleared; patients_exposed: whom they
     show; power: of the required kinds only; negative: unseen people flagged; negative_promise: the share of unseen
     people that the flag rules promise to flag at most; detectors_without_line: detectors whose reference is too
-    small for a tail; rate_upper, hidden: the bounds of STATISTICS 6, for the sentence of a supported release.
+    small for a tail; rate_upper, hidden: the bounds of STATISTICS 6, for the sentence of a supported release;
+    kind_words: how a kind of planted copy reads after "copies"; unplanted: required kinds that could not be planted.
     """
     found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
     rejected = _cohort_sentences(cohort)
@@ -89,7 +82,8 @@ def decide(
         *_reference_sentences(
             detectors_without_line, cohort.run_detectable, train_patients, holdout_patients
         ),
-        *_power_sentences(power, required_power),
+        *_power_sentences(power, required_power, kind_words),
+        *_unplanted_sentences(unplanted, kind_words),
         *_negative_sentences(negative, negative_promise),
     ]
     notes = _notes(suspects, expected_suspects, duplicates_in_train)
@@ -98,7 +92,12 @@ def decide(
     if doubts:
         return INCONCLUSIVE, [*doubts, *rejected, *notes]
     supported = zero_found_wording(synthetic, rate_upper, hidden, alpha)
-    return RELEASE_SUPPORTED, [supported, _cohort_clear(cohort), _power_clear(power, required_power), *notes]
+    return RELEASE_SUPPORTED, [
+        supported,
+        _cohort_clear(cohort),
+        _power_clear(power, required_power, kind_words),
+        *notes,
+    ]
 
 
 def zero_found_wording(synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float) -> str:
@@ -204,7 +203,9 @@ def _reference_sentences(
     return sentences
 
 
-def _power_sentences(power: Mapping[str, Rate], required_power: float) -> list[str]:
+def _power_sentences(
+    power: Mapping[str, Rate], required_power: float, kind_words: Mapping[str, str]
+) -> list[str]:
     if not power:
         return ["No kind of planted copy was required, so it is not known what this audit would have seen."]
     weak = sorted(
@@ -214,11 +215,19 @@ def _power_sentences(power: Mapping[str, Rate], required_power: float) -> list[s
     for kind in weak:
         rate = power[kind]
         sentences.append(
-            f"The audit found {rate.count:,} of {rate.of:,} planted {KIND_WORDS.get(kind, kind)}: power is at least "
-            f"{_at_least(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} "
+            f"The audit found {rate.count:,} of {rate.of:,} planted copies {kind_words.get(kind, kind)}: power is at "
+            f"least {_at_least(rate.low)} with {100 * rate.confidence:g} % confidence, and {_percent(required_power)} "
             "is required."
         )
     return sentences
+
+
+def _unplanted_sentences(unplanted: tuple[str, ...], kind_words: Mapping[str, str]) -> list[str]:
+    return [
+        f"Copies {kind_words.get(kind, kind)} could not be planted in this training cohort, so it is not known whether "
+        "they would have been found."
+        for kind in unplanted
+    ]
 
 
 def _negative_sentences(negative: Rate, promise: float) -> list[str]:
@@ -255,12 +264,12 @@ def _cohort_clear(cohort: CohortEvidence) -> str:
     )
 
 
-def _power_clear(power: Mapping[str, Rate], required_power: float) -> str:
+def _power_clear(power: Mapping[str, Rate], required_power: float, kind_words: Mapping[str, str]) -> str:
     weakest = min(power, key=lambda kind: power[kind].low)
     rate = power[weakest]
     return (
-        f"Planted copies of {_count(len(power), 'kind')} were looked for; the hardest were "
-        f"{KIND_WORDS.get(weakest, weakest)}, of which {rate.count:,} of {rate.of:,} were found: power is at least "
+        f"Planted copies of {_count(len(power), 'kind')} were looked for; the hardest were those "
+        f"{kind_words.get(weakest, weakest)}, of which {rate.count:,} of {rate.of:,} were found: power is at least "
         f"{_at_least(rate.low)}, and {_percent(required_power)} is required."
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medaudit import seeds
-from medaudit.detectors import DETECTORS, Detector
+from medaudit.detectors import VECTOR_DETECTORS, VectorDetector
 from medaudit.detectors.contrast import LocalContrast
 from medaudit.detectors.pixel import Rmse
 from medaudit.detectors.shrink import area_matrix, shrink
@@ -22,7 +22,7 @@ def films(count: int, shape: tuple[int, int]) -> np.ndarray:
     return np.stack([phantom(100 + person, 0, shape) for person in range(count)])
 
 
-def distances(detector: Detector, asking: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def distances(detector: VectorDetector, asking: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """(G, M) float64: as the contract defines the distance."""
     queries, references = detector.poses(asking), detector.describe(asked)
     assert queries.dtype == references.dtype == np.float32
@@ -42,14 +42,14 @@ def test_rmse_and_tile_distance_are_the_definitions(shape: tuple[int, int]) -> N
     assert (np.diag(plain) == 0).all() and (np.diag(tiled) == 0).all()
 
 
-@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
-def test_a_copy_is_at_exactly_zero_and_the_names_are_words(detector: Detector) -> None:
+@pytest.mark.parametrize("detector", VECTOR_DETECTORS, ids=lambda detector: detector.name)
+def test_a_copy_is_at_exactly_zero_and_the_names_are_words(detector: VectorDetector) -> None:
     images = films(4, (140, 132))
     apart = distances(detector, images, images)
     assert (np.diag(apart) == 0).all()
     assert apart[~np.eye(4, dtype=bool)].min() > 0
     assert detector.meaning and " " not in detector.name
-    assert len({d.name for d in DETECTORS}) == len(DETECTORS) >= 4
+    assert len({d.name for d in VECTOR_DETECTORS}) == len(VECTOR_DETECTORS) >= 4
 
 
 def test_the_tile_that_differs_decides() -> None:
@@ -119,7 +119,7 @@ def test_smoothing_finds_what_noise_hides() -> None:
 
 def test_flat_and_tiny_images_are_described() -> None:
     flat = np.stack([np.full((9, 12), 0.4, dtype=np.float32), shrink(films(1, (27, 36)), 12)[0, :9]])
-    for detector in DETECTORS:
+    for detector in VECTOR_DETECTORS:
         assert np.isfinite(detector.describe(flat)).all() and np.isfinite(detector.poses(flat)).all()
     assert (LocalContrast().describe(flat)[0] == 0).all()
 
@@ -127,7 +127,7 @@ def test_flat_and_tiny_images_are_described() -> None:
 def test_rows_are_described_in_their_order() -> None:
     images = films(5, (64, 56))
     order = np.array([3, 0, 4, 1, 2])
-    for detector in DETECTORS:
+    for detector in VECTOR_DETECTORS:
         assert np.array_equal(detector.describe(images)[order], detector.describe(images[order]))
         assert np.array_equal(detector.poses(images)[order], detector.poses(images[order]))
 

@@ -13,7 +13,14 @@ from medaudit.config import AuditSettings
 from medaudit.images.intensity import to_depth
 
 SHAPE = (36, 30)
-QUICK: dict[str, Any] = {"plants": 40, "bootstrap": 200, "permutations": 1000}
+FEW_KINDS = ("identity", "noise-0.05", "mirror", "shift-4")
+QUICK: dict[str, Any] = {
+    "plants": 40,
+    "bootstrap": 200,
+    "permutations": 1000,
+    "controls": "quick",
+    "required_kinds": FEW_KINDS,
+}
 
 
 def generator(seed: int) -> np.random.Generator:

@@ -99,7 +99,7 @@ def test_the_outcome_speaks(copies: Path) -> None:
     outcome = run(copies)  # stands already
     assert outcome.exit_code == 10
     assert outcome.lines[0].startswith("do-not-release: 5 of 29 synthetic images flagged")
-    assert any("identity 40/40" in line for line in outcome.lines)
+    assert any("planted copies: all found of" in line for line in outcome.lines)
     assert outcome.data["schema"] == "medaudit.audit/1"
     assert "p-00" not in " ".join(outcome.lines)
 
@@ -112,8 +112,11 @@ def test_unseen_people_pass(unseen: Path) -> None:
         "flagged": 0, "suspects": record.counts.suspects, "patients_exposed": 0,
     }  # fmt: skip
     assert record.controls.negative.of == 120 and record.controls.negative.count <= 2
-    assert [planted.kind for planted in record.controls.planted] == list(PLANTED_KINDS)
-    assert record.controls.minimum_power == min(planted.power.low for planted in record.controls.planted)
+    assert [planted.kind for planted in record.controls.planted] == list(parts.FEW_KINDS)
+    assert sorted(record.controls.given_up) == sorted(set(PLANTED_KINDS) - set(parts.FEW_KINDS))
+    assert record.controls.minimum_power == min(
+        planted.power.low for planted in record.controls.planted if planted.required
+    )
     spent = record.budget
     flags = len(DETECTORS) * (spent["familywise_each"] + spent["fdr_each"])
     assert np.isclose(spent["cohort_excess"] + spent["cohort_run"] + flags, 0.05)
@@ -365,15 +368,15 @@ def test_files_that_could_not_be_read_are_named(tmp_path: Path) -> None:
 
 def test_plants_are_stored_like_the_release_and_name_their_patient(unseen: Path) -> None:
     train = Side.of(open_cohort(unseen / "T"))
-    plants = Plants.draw(train, parts.settings(), np.array([2]), 8, seed=4)
-    assert len(plants) == 7 * 40 and 2 not in train.groups[plants.place]
+    plants = Plants.draw(train, parts.settings(controls="full", plants=10), np.array([2]), 8, seed=4)
+    assert len(plants) == 30 * 10 and 2 not in train.groups[plants.place]
     made = plants.images(slice(None))
     assert made.dtype == np.float32 and np.array_equal(np.rint(made * 255) / np.float32(255), made)
-    assert np.array_equal(plants.images(slice(100, 140)), made[100:140])  # the same in any batch
+    assert np.array_equal(plants.images(slice(240, 275)), made[240:275])  # the same in any batch
     own = plants.kind == "identity"
     assert np.array_equal(made[own], train.images(plants.place[own]))
     assert not np.array_equal(
-        made[plants.kind == "noise"], train.images(plants.place[plants.kind == "noise"])
+        made[plants.kind == "noise-0.05"], train.images(plants.place[plants.kind == "noise-0.05"])
     )
 
 

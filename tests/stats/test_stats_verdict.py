@@ -42,7 +42,7 @@ CLEAN = {
     "suspects": 0,
     "expected_suspects": 3.6,
     "cohort": CALM,
-    "power": {"identity": clopper_pearson(100, 100), "flip": clopper_pearson(97, 100)},
+    "power": {"identity": clopper_pearson(100, 100), "mirror": clopper_pearson(97, 100)},
     "required_power": 0.90,
     "negative": clopper_pearson(0, 1390),
     "negative_promise": 0.005,
@@ -58,7 +58,7 @@ DOUBTS = {
     "one id in training": ({"train_patients": 1}, "All 1,200 training images carry one patient id"),
     "no tail": ({"detectors_without_line": ("rmse", "tile")}, "(rmse, tile)"),
     "no run": ({"cohort": dataclasses.replace(CALM, run_detectable=None)}, "no run of training matches"),
-    "power": ({"power": {"flip": clopper_pearson(80, 100)}}, "80 of 100 planted mirrored copies"),
+    "power": ({"power": {"mirror": clopper_pearson(80, 100)}}, "80 of 100 planted copies mirrored"),
     "no power": ({"power": {}}, "No kind of planted copy was required"),
     "false alarms": ({"negative": clopper_pearson(30, 1390)}, "30 of 1,390 unseen people were flagged"),
 }
@@ -77,7 +77,7 @@ def test_a_clean_audit_is_supported_with_its_numbers():
 @pytest.mark.parametrize("name", DOUBTS)
 def test_each_doubt_alone_makes_it_inconclusive(name):
     change, words = DOUBTS[name]
-    verdict, reasons = decide(**{**CLEAN, **change})
+    verdict, reasons = decide(**{**CLEAN, "kind_words": {"mirror": "mirrored"}, **change})
     assert verdict == INCONCLUSIVE
     assert words in reasons[0]
     assert len(reasons) == 1
@@ -137,7 +137,7 @@ def test_suspects_and_duplicates_in_training_are_told_but_do_not_decide():
 def test_the_weakest_kind_is_named_first():
     power = {
         "noise": clopper_pearson(90, 100),
-        "flip": clopper_pearson(2, 100),
+        "mirror": clopper_pearson(2, 100),
         "blur": clopper_pearson(100, 100),
     }
     reasons = decide(**{**CLEAN, "power": power})[1]
@@ -146,8 +146,8 @@ def test_the_weakest_kind_is_named_first():
 
 def test_power_at_the_line_is_enough_and_just_under_it_is_not():
     rate = clopper_pearson(97, 100)
-    assert decide(**{**CLEAN, "power": {"flip": rate}, "required_power": rate.low})[0] == RELEASE_SUPPORTED
-    verdict, reasons = decide(**{**CLEAN, "power": {"flip": rate}, "required_power": rate.low + 1e-6})
+    assert decide(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low})[0] == RELEASE_SUPPORTED
+    verdict, reasons = decide(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low + 1e-6})
     assert verdict == INCONCLUSIVE
     assert "at least 91.4 %" in reasons[0]
 

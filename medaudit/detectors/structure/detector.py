@@ -1,0 +1,148 @@
+"""The structure detector: is it the same film, whatever was done to it?
+
+Candidates by `sweep`, each aligned by `registration`, judged by `score`. It stands mirror, polarity, rotation,
+scale, shift, crop, tone, text boxes, half images and blends, where pixel detectors see nothing.
+
+Axes: N films that ask, M training films, K candidates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medaudit.detectors.structure.films import Films, read_films
+from medaudit.detectors.structure.registration import overlap_sums, register
+from medaudit.detectors.structure.score import stand_out
+from medaudit.detectors.structure.sweep import PoseSweep
+
+CANDIDATES = 8
+_STEPS_COARSE, _STEPS_MIDDLE = 10, 6
+_TOGETHER = 8  # films that ask at once
+_PORTION = 64  # films read at once
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """(N,) each: the training film that stands out, closeness, score, runner-up; the pose (N, 2, 3) and sign.
+
+    candidates (N, K) rows and distances (N, K): all that were aligned.
+    """
+
+    row: np.ndarray
+    distance: np.ndarray
+    score: np.ndarray
+    runner_up: np.ndarray
+    runner_up_score: np.ndarray
+    pose: np.ndarray
+    sign: np.ndarray
+    candidates: np.ndarray
+    distances: np.ndarray
+
+
+class StructureIndex:
+    """Training films (M, Y, X) behind `images(places)`, ready to be asked.
+
+    Their bands are held where `hold_bytes` allows, else made again for each candidate.
+    """
+
+    def __init__(
+        self,
+        images: Callable[[np.ndarray], np.ndarray],
+        groups: np.ndarray,
+        *,
+        device: str = "cpu",
+        hold_bytes: int = 1 << 28,
+    ) -> None:
+        self.images = images
+        self.groups = np.asarray(groups, dtype=np.int64)
+        self.device = device
+        count = len(self.groups)
+        middle, held, holding = [], [], True
+        for start in range(0, count, _PORTION):
+            films = read_films(images(np.arange(start, min(start + _PORTION, count))))
+            middle.append(films.contrast["middle"].to(device))
+            size = 4 * sum(band[0].numel() for band in [*films.contrast.values(), films.known])
+            holding = size * count <= hold_bytes
+            if holding:
+                held.append(films.to(device))
+        self.held = Films.joined(held) if held and holding else None
+        self.sweep = PoseSweep(torch.cat(middle))
+
+    def ask(self, images: np.ndarray, leave_out: np.ndarray | None = None) -> Aligned:
+        """(N, Y, X) float32 in [0, 1] → the training film each resembles most, without the patient `leave_out` (N,)."""
+        parts = []
+        for start in range(0, len(images), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            parts.append(self._ask(images[part], None if leave_out is None else leave_out[part]))
+        return Aligned(
+            *(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
+        )
+
+    def _ask(self, images: np.ndarray, leave_out: np.ndarray | None) -> Aligned:
+        films = read_films(images).to(self.device)
+        barred = None
+        if leave_out is not None:
+            barred = torch.from_numpy(self.groups[None] == leave_out[:, None]).to(self.device)
+        k = min(CANDIDATES, len(self.groups))
+        found = self.sweep.ask(films.contrast["middle"], k, barred)
+        row = found.row.cpu().numpy()  # (n, k)
+        asking = films.at(torch.arange(len(films), device=self.device).repeat_interleave(k))
+        asking = asking.turned(found.sign.flatten())
+        asked = self._films(row.ravel())
+        pose = found.pose.reshape(-1, 2, 3)
+        for band, steps in (("coarse", _STEPS_COARSE), ("middle", _STEPS_MIDDLE)):
+            pose = register(*_pair(asking, asked, band), pose, steps)
+        bands = list(asking.contrast)
+        sums = torch.stack([overlap_sums(*_pair(asking, asked, band), pose) for band in bands], dim=1)
+        pixels = {band: asking.contrast[band][0].numel() for band in bands}
+        gone = found.likeness.cpu().numpy() < 0  # barred, for want of others
+        person = np.where(gone, -1, self.groups[row])
+        seen = stand_out(
+            sums.cpu().numpy().astype(np.float64).reshape(*row.shape, len(bands), 4), pixels, person
+        )
+        line = np.arange(len(row))
+        best = seen.candidate
+        distance = np.where(gone, np.inf, np.sqrt(2 - 2 * seen.correlation))
+        return Aligned(
+            row[line, best],
+            distance[line, best],
+            seen.score,
+            np.where(seen.runner_up < 0, -1, row[line, seen.runner_up]),
+            seen.runner_up_score,
+            pose.cpu().numpy().reshape(*row.shape, 2, 3)[line, best],
+            found.sign.cpu().numpy()[line, best],
+            row,
+            distance,
+        )
+
+    def _films(self, places: np.ndarray) -> Films:
+        if self.held is not None:
+            return self.held.at(torch.from_numpy(places).to(self.device))
+        distinct, back = np.unique(places, return_inverse=True)
+        return read_films(self.images(distinct)).to(self.device).at(torch.from_numpy(back).to(self.device))
+
+
+class Structure:
+    """Correlation r of local contrast once the films are aligned, as sqrt(2 - 2 r); see the package's files."""
+
+    name = "structure"
+    meaning = "correlation r of local contrast once the films are aligned in any pose and polarity, as sqrt(2 - 2 r)"
+
+    def index(
+        self,
+        images: Callable[[np.ndarray], np.ndarray],
+        groups: np.ndarray,
+        *,
+        device: str = "cpu",
+        hold_bytes: int = 1 << 28,
+    ) -> StructureIndex:
+        """Training films, M of them with patient codes (M,), ready to be asked."""
+        return StructureIndex(images, groups, device=device, hold_bytes=hold_bytes)
+
+
+def _pair(
+    asking: Films, asked: Films, band: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    return asking.contrast[band], asked.contrast[band], asking.mask(band), asked.mask(band)

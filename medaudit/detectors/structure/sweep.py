@@ -1,0 +1,138 @@
+"""Candidates: every training film against the film that asks in thousands of poses, at a coarse size.
+
+Nothing is sampled: for each pair the correlation of local contrast is taken over mirror, rotation, scale and shift,
+polarity being its sign, and the films with the largest are handed on with their best pose. Correlation is taken
+after partial whitening by the training films' own principal axes, so that the anatomy that all people share counts
+less than what tells one from another.
+
+Axes: N films that ask, M training films, P poses, C cells a side, D whitened values, K candidates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+CELLS = 20  # of the coarse film, a side
+_SUB = 3  # samples a cell along one side, so that a shift can be a fraction of a cell
+_STEP = 2  # samples between shifts: two thirds of a cell, a thirtieth of the side
+_REACH = 3  # shifts to either side: a tenth of the side
+ROTATIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees
+SCALES = (0.75, 0.83, 0.91, 1.0, 1.1)  # side of the training film's part that fills the film that asks
+AXES = 200
+_WHITENING = 0.5  # exponent of the variance: 0 is plain correlation, 1 full whitening
+_TOGETHER = 8  # films that ask at once
+_READ = 256  # training films sampled at once
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """(N, K) each: places of training films, their correlation, its sign; and the pose (N, K, 2, 3)."""
+
+    row: torch.Tensor
+    likeness: torch.Tensor
+    sign: torch.Tensor
+    pose: torch.Tensor
+
+
+class PoseSweep:
+    """Training films ready to be asked. `coarse` (M, S, S) is their masked local contrast at any size."""
+
+    def __init__(self, coarse: torch.Tensor) -> None:
+        device = coarse.device
+        self.cells = min(CELLS, coarse.shape[-1])
+        self.frames = _frames().to(device)  # (mirror x rotation x scale, 2, 3)
+        cells = self._cells(coarse)  # (M, C * C)
+        spread = (cells.double().T @ cells.double()) / max(1, len(cells))
+        variance, axes = torch.linalg.eigh(spread)
+        variance, axes = variance.flip(0)[:AXES], axes.flip(1)[:, :AXES]
+        floor = 1e-4 * float(variance[0].clamp_min(1e-12))
+        self.axes = (axes * variance.clamp_min(floor) ** (-_WHITENING / 2)).float()  # (C * C, D)
+        self.films = F.normalize(cells @ self.axes).T.contiguous()  # (D, M)
+
+    def ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None = None) -> Candidates:
+        """(N, S, S) → the k most alike films of each; `barred` (N, M) bool marks films not to compare with."""
+        parts = []
+        for start in range(0, len(coarse), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            parts.append(self._ask(coarse[part], k, None if barred is None else barred[part]))
+        return Candidates(
+            *(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
+        )
+
+    def _ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None) -> Candidates:
+        posed = self._posed(coarse)  # (n, P, D)
+        best = torch.stack([_largest(film @ self.films) for film in posed])  # (n, M)
+        if barred is not None:
+            best = best.masked_fill(barred, -1.0)
+        likeness, row = best.topk(k, dim=1)
+        signed = posed @ self.films[:, row].permute(1, 0, 2)  # (n, P, k)
+        pose = signed.abs().argmax(dim=1)  # (n, k)
+        sign = torch.sign(signed.gather(1, pose[:, None])[:, 0])
+        return Candidates(row, likeness, torch.where(sign == 0, 1.0, sign), self._pose(pose))
+
+    def _cells(self, coarse: torch.Tensor) -> torch.Tensor:
+        """(M, S, S) → (M, C * C): unmoved, sampled exactly as the films that ask are."""
+        upright = torch.eye(2, 3, device=coarse.device)[None]
+        parts = [
+            self._shifted(coarse[start : start + _READ], upright, [(_REACH * _STEP, _REACH * _STEP)])
+            for start in range(0, len(coarse), _READ)
+        ]
+        return torch.cat(parts)
+
+    def _posed(self, coarse: torch.Tensor) -> torch.Tensor:
+        """(n, S, S) → (n, P, D): the film in each pose, seen from the training film, whitened, of length 1."""
+        line = range(0, 2 * _REACH * _STEP + 1, _STEP)
+        cells = self._shifted(coarse, self.frames, [(down, right) for down in line for right in line])
+        return F.normalize(cells @ self.axes).reshape(len(coarse), -1, self.axes.shape[1])
+
+    def _shifted(
+        self, coarse: torch.Tensor, frames: torch.Tensor, shifts: list[tuple[int, int]]
+    ) -> torch.Tensor:
+        """(n, S, S), (f, 2, 3) and shifts in samples → (n * f * shifts, C * C): means over the cells of each pose."""
+        n, margin = len(coarse), _REACH * _STEP
+        grid = _grid(frames, self.cells * _SUB, margin)  # (f, side + 2 margin, same, 2)
+        tall = grid.reshape(1, -1, grid.shape[2], 2).expand(n, -1, -1, -1)
+        fine = F.grid_sample(coarse[:, None], tall, align_corners=False)  # (n, 1, f * side', side')
+        mean = F.avg_pool2d(fine.reshape(n * len(frames), 1, *grid.shape[1:3]), _SUB, stride=1)[:, 0]
+        stop = (self.cells - 1) * _SUB + 1
+        parts = [
+            mean[:, down : down + stop : _SUB, right : right + stop : _SUB].flatten(1)
+            for down, right in shifts
+        ]
+        return torch.stack(parts, dim=1).reshape(-1, self.cells**2)
+
+    def _pose(self, pose: torch.Tensor) -> torch.Tensor:
+        """Numbers of poses, any shape → (..., 2, 3) from training-film coordinates in [-1, 1] to the film that asks."""
+        shifts = 2 * _REACH + 1
+        frame, rest = pose // shifts**2, pose % shifts**2
+        moved = torch.stack([rest % shifts, rest // shifts], dim=-1) - _REACH  # right, down
+        unit = 2.0 * _STEP / (_SUB * self.cells)  # of a shift, in [-1, 1] coordinates
+        matrix = self.frames[frame]  # (..., 2, 3)
+        offset = (matrix[..., :2] @ (moved * unit)[..., None].to(matrix.dtype))[..., 0]
+        return torch.cat([matrix[..., :2], (matrix[..., 2] + offset)[..., None]], dim=-1)
+
+
+def _largest(correlations: torch.Tensor) -> torch.Tensor:
+    """(P, M) → (M,): the largest absolute value over poses."""
+    return torch.maximum(correlations.amax(dim=0), -correlations.amin(dim=0))
+
+
+def _frames() -> torch.Tensor:
+    """(mirror x rotation x scale, 2, 3): x and y of the film that asks from (x, y, 1) of the training film."""
+    frames = []
+    for mirror in (1.0, -1.0):
+        for degrees in ROTATIONS:
+            for scale in SCALES:
+                cosine, sine = np.cos(np.deg2rad(degrees)) / scale, np.sin(np.deg2rad(degrees)) / scale
+                frames.append([[mirror * cosine, -mirror * sine, 0.0], [sine, cosine, 0.0]])
+    return torch.tensor(frames, dtype=torch.float32)
+
+
+def _grid(frames: torch.Tensor, side: int, margin: int) -> torch.Tensor:
+    """(f, 2, 3) → (f, side + 2 margin, side + 2 margin, 2): where each sample of the training frame lies."""
+    line = (torch.arange(-margin, side + margin, device=frames.device) + 0.5) * 2 / side - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    points = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # (S', S', 3)
+    return torch.einsum("yxc,fdc->fyxd", points, frames)

@@ -58,7 +58,7 @@ DOUBTS = {
     "one id in training": ({"train_patients": 1}, "All 1,200 training images carry one patient id"),
     "no tail": ({"detectors_without_line": ("rmse", "tile")}, "(rmse, tile)"),
     "no run": ({"cohort": dataclasses.replace(CALM, run_detectable=None)}, "no run of training matches"),
-    "power": ({"power": {"mirror": clopper_pearson(80, 100)}}, "80 of 100 planted copies mirrored"),
+    "power": ({"power": {"mirror": clopper_pearson(80, 100)}}, "80 of 100 planted copies"),
     "no power": ({"power": {}}, "No kind of planted copy was required"),
     "false alarms": ({"negative": clopper_pearson(30, 1390)}, "30 of 1,390 unseen people were flagged"),
 }
@@ -140,8 +140,9 @@ def test_the_weakest_kind_is_named_first():
         "mirror": clopper_pearson(2, 100),
         "blur": clopper_pearson(100, 100),
     }
-    reasons = decide(**{**CLEAN, "power": power})[1]
-    assert ["mirrored" in reasons[0], "added noise" in reasons[1], len(reasons)] == [True, True, 2]
+    words = {"mirror": "mirrored", "noise": "with noise 0.05"}
+    reasons = decide(**{**CLEAN, "power": power, "kind_words": words})[1]
+    assert ["mirrored" in reasons[0], "with noise" in reasons[1], len(reasons)] == [True, True, 2]
 
 
 def test_power_at_the_line_is_enough_and_just_under_it_is_not():

@@ -4,10 +4,10 @@ Axes: N images that are judged, R reference people, M training films, E detector
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from calibration_films import AS_THEY_ARE, AVERAGED, AVERAGES, PARTITIONS, REPEATS, VARIANTS, Films
+from calibration_films import AS_THEY_ARE, AVERAGED, AVERAGES, ONE_LABEL, PARTITIONS, REPEATS, VARIANTS, Films
 
 from medaudit.config import AuditSettings
 from medaudit.detectors import DETECTORS
@@ -18,6 +18,7 @@ from medaudit.stats.budget import Budget, split_alpha
 from medaudit.stats.cohort_test import excess_test, leading_run
 from medaudit.stats.flags import cross_fit_flags, fit_tail
 from medaudit.stats.intervals import clopper_pearson
+from medaudit.stats.likeness import Likeness, likeness
 from medaudit.stats.matching import (
     RATIO_ALPHA,
     nearest_people,
@@ -86,6 +87,8 @@ def release(films: Films, roles: Roles, kind: str, rng: np.random.Generator) -> 
     free = np.flatnonzero(np.isin(members, roles.rest).all(axis=1))
     if kind == AVERAGES:
         return rng.permutation(free)[:IMAGES]  # each person in one, but for a few
+    if kind == ONE_LABEL:
+        free = free[films.healthy[free]]
     one_each = free[draw_one_per_patient(members[free, 0], rng)]
     return rng.permutation(one_each)[:IMAGES]
 
@@ -117,24 +120,39 @@ class Audit:
         if leave_out_own:
             same = queries.patients[rows] == self.films.patient[self.roles.train]
             near = np.where(same, np.float32(np.inf), near)
-        row = near.argmin(axis=1)
-        nearest = np.sort(np.partition(near, self.neighbours - 1, axis=1)[:, : self.neighbours], axis=1)
-        score = copy_score(adaptive_ratio(nearest, RATIO_ALPHA))
-        nobody = np.full(len(rows), -1)
-        return Found(row, nearest[:, 0].astype(np.float64), score, nobody, np.full(len(rows), -np.inf))
+        row, nobody = near.argmin(axis=1), np.full(len(rows), -1)
+        distance = near.min(axis=1).astype(np.float64)
+        return Found(row, distance, _score(near, self.neighbours), nobody, np.full(len(rows), -np.inf))
 
-    def ask(self, kinds: Sequence[tuple[str, np.ndarray]]) -> list[tuple[Found, Judged]]:
-        """Queries of several kinds as one release, per detector: found and judged."""
+    def ask(
+        self, kinds: Sequence[tuple[str, np.ndarray]], count: int | None = None
+    ) -> list[tuple[Found, Judged]]:
+        """Queries of several kinds as one release, per detector: found, and judged as `count` images (default all)."""
         answers = []
         for bench in self.benches:
             found = Found.joined(
                 [self.search(kind, bench.detector.name, rows) for kind, rows in kinds if len(rows)]
             )
-            bench = Bench(
-                bench.detector, bench.neighbours, bench.people, bench.tail, len(found.score), BUDGET
-            )
+            bench = replace(bench, count=len(found.score) if count is None else count)
             answers.append((found, bench.judge(found)))
         return answers
+
+    def likeness(self, kind: str, rows: np.ndarray) -> Likeness:
+        """S and unseen people against H, under the detector that shows the largest difference upwards."""
+        holdout = self.films.patient[self.roles.holdout]
+        people = np.concatenate([self.own, self.unseen])
+        k = usable_neighbours(SETTINGS.neighbours, patient_codes(holdout))[0]
+        seen = []
+        for detector in DETECTORS:
+            scores = []
+            for asked, which in ((kind, rows), (AS_THEY_ARE, people)):
+                queries = self.films.kinds[asked]
+                near = queries.distance[detector.name][np.ix_(which, self.roles.holdout)]
+                if which is people:
+                    near = np.where(queries.patients[which] == holdout, np.float32(np.inf), near)
+                scores.append(_score(near, k))
+            seen.append(likeness(*scores))
+        return min(seen, key=lambda one: one.p_nearer)
 
     def cohort_p(self, kind: str, rows: np.ndarray, found: Found) -> tuple[float, float]:
         """p-values of the excess test and of the leading run, as `protocol.closeness` takes them."""
@@ -170,3 +188,9 @@ class Audit:
         negative = clopper_pearson(int(flagged.sum()), flagged.size)
         promise = promised_false_alarms(IMAGES, BUDGET.familywise_each, BUDGET.fdr_each, len(DETECTORS))
         return negative.low > promise
+
+
+def _score(near: np.ndarray, k: int) -> np.ndarray:
+    """(N, M) distances → (N,) -log of the adaptive ratio to the k nearest."""
+    nearest = np.sort(np.partition(near, k - 1, axis=1)[:, :k], axis=1)
+    return copy_score(adaptive_ratio(nearest, RATIO_ALPHA))

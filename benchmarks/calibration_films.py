@@ -31,7 +31,9 @@ _AT_ONCE = 32  # queries
 
 AS_THEY_ARE, BLURRED, NOISY = "as they are", "blurred", "noisy"
 AVERAGES, REPEATS, MILD = "averages of 4", "few people repeated", "mild copies"
-CLEAN = (AS_THEY_ARE, BLURRED, NOISY, AVERAGES, REPEATS)
+ONE_LABEL = "healthy only"  # films as they are, of people without pneumonia only
+CLEAN = (AS_THEY_ARE, ONE_LABEL, BLURRED, NOISY, AVERAGES, REPEATS)
+LIKE_PEOPLE = (AS_THEY_ARE,)  # the generators that meet the assumption under every p-value
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class Queries:
 
 @dataclass(frozen=True)
 class Films:
-    """Patient codes (M,) and the queries of every kind; in CLEAN's first three and MILD, query g is film g changed."""
+    """Patient codes (M,), whether healthy (M,), and queries by kind; where J is 1 but in REPEATS query g is film g."""
 
     patient: np.ndarray
+    healthy: np.ndarray
     kinds: dict[str, Queries]
     dropped: int  # patients left out because a film of theirs stands under another patient too
 
@@ -56,12 +59,9 @@ class Films:
         return int(self.patient.max()) + 1
 
 
-def prepare(data: Path, seed: int, people: int | None = None) -> Films:
+def prepare(data: Path, seed: int) -> Films:
     """All kinds and all distances, from the folder that holds `kermany224` and `known_pairs.csv`."""
-    images, patient, dropped = without_doubles(data)
-    if people is not None:
-        keep = patient < people
-        images, patient = images[keep], patient[keep]
+    images, patient, healthy, dropped = without_doubles(data)
     described = {detector.name: detector.describe(images) for detector in DETECTORS}
     kinds = {}
     for name, (made, members) in _generators(images, patient, seed).items():
@@ -69,20 +69,22 @@ def prepare(data: Path, seed: int, people: int | None = None) -> Films:
         kinds[name] = Queries(members, distance)
         print(f"# {name}: {len(made):,} images against {len(images):,} films", flush=True)
     _agree_with_search(images, patient, described, kinds[AS_THEY_ARE])
-    return Films(patient, kinds, dropped)
+    kinds[ONE_LABEL] = kinds[AS_THEY_ARE]
+    return Films(patient, healthy, kinds, dropped)
 
 
-def without_doubles(data: Path) -> tuple[np.ndarray, np.ndarray, int]:
-    """(M, Y, X) films, (M,) patient codes, and how many patients were dropped as doubles of another one."""
+def without_doubles(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """(M, Y, X) films, (M,) patient codes and whether healthy, and how many patients were dropped as doubles."""
     images, patient = load(data / "kermany224", SIDE)
     with (data / "kermany224" / "metadata.csv").open(newline="") as stream:
-        names = {row["patient_id"] for row in csv.DictReader(stream)}
-    code = {name: place for place, name in enumerate(sorted(names))}
+        rows = list(csv.DictReader(stream))
+    code = {name: place for place, name in enumerate(sorted({row["patient_id"] for row in rows}))}
+    healthy = np.array([row["label"] == "NORMAL" for row in rows])
     with (data / "known_pairs.csv").open(newline="") as stream:
         pairs = [(row["patient_a"], row["patient_b"]) for row in csv.DictReader(stream)]
     doubled = {code[b] for a, b in pairs if a != b and a in code and b in code}
     keep = ~np.isin(patient, list(doubled))
-    return images[keep], np.unique(patient[keep], return_inverse=True)[1], len(doubled)
+    return images[keep], np.unique(patient[keep], return_inverse=True)[1], healthy[keep], len(doubled)
 
 
 def _generators(

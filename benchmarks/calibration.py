@@ -27,20 +27,22 @@ import numpy as np
 from calibration_audits import BUDGET, IMAGES, Audit, Effort, cast, release
 from calibration_coverage import counting_rows, coverage, coverage_rows, discovery_rows, false_discoveries
 from calibration_films import CLEAN, LIKE_PEOPLE, Films, prepare
-from calibration_tables import Row, share_row, show
+from calibration_tables import Row, mean_row, share_row, show
 
 from medaudit import seeds
+from medaudit.detectors import DETECTORS
 from medaudit.stats.matching import union
 
 SIZES = ((100, 100), (500, 500), (900, 900), (900, 100), (900, 500), (100, 900))  # patients of T and of H
 LEVEL = 0.05  # of a p-value, where it is looked at by itself
+SHOWN = ("tile", "local-contrast")  # detectors whose p-values are shown where none is promised
 LIKENESS_ALPHA = 0.01  # for each detector, of the check that S is like people
 Blocks = dict[str, list[Row]]
 
 
-def clean_audit(audit: Audit, rng: np.random.Generator) -> dict[str, bool]:
+def clean_audit(audit: Audit, rng: np.random.Generator) -> dict[str, float]:
     """What happened in one clean audit, for every kind of generator."""
-    answers: dict[str, bool] = {"control": audit.control_fires()}
+    answers: dict[str, float] = {"control": audit.control_fires()}
     for kind in CLEAN:
         rows = release(audit.films, audit.roles, kind, rng)
         asked = audit.ask([(kind, rows)])
@@ -60,16 +62,16 @@ def clean_audit(audit: Audit, rng: np.random.Generator) -> dict[str, bool]:
             or run <= BUDGET.cohort_run,
             f"{kind}: nearer": audit.likeness(kind, rows).p_nearer <= LIKENESS_ALPHA,
         }
-        one = rng.integers(len(rows))
-        answers |= {f"{kind}: p {f.name}": bool(j.p[one] <= LEVEL) for f, j in _named(audit, judged)}
+        shown = SHOWN if kind not in LIKE_PEOPLE else tuple(d.name for d in DETECTORS)
+        answers |= {
+            f"{kind}: p {bench.detector.name}": float(np.mean(one.p <= LEVEL))
+            for bench, one in zip(audit.benches, judged, strict=True)
+            if bench.detector.name in shown
+        }
     return answers
 
 
-def _named(audit: Audit, judged: list) -> list:
-    return [(bench.detector, one) for bench, one in zip(audit.benches, judged, strict=True)]
-
-
-def clean_rows(cell: str, answers: dict[str, list[bool]], blocks: Blocks) -> None:
+def clean_rows(cell: str, answers: dict[str, list[float]], blocks: Blocks, rng: np.random.Generator) -> None:
     """The rows of the clean audits of one size, added to their blocks."""
     flags = BUDGET.detectors * BUDGET.familywise_each, BUDGET.detectors * BUDGET.fdr_each
     promises = (
@@ -89,9 +91,9 @@ def clean_rows(cell: str, answers: dict[str, list[bool]], blocks: Blocks) -> Non
         like = kind in LIKE_PEOPLE
         for key in answers:
             if key.startswith(f"{kind}: p "):
-                title = f"p-value of one clean image at most {LEVEL}"
+                title = f"share of clean images with a p-value of at most {LEVEL}"
                 label = f"{cell}, {kind}, {key.rsplit(' ', 1)[1]}"
-                blocks[title].append(share_row(label, LEVEL, np.array(answers[key]), promised=like))
+                blocks[title].append(mean_row(label, LEVEL, np.array(answers[key]), rng, counts=like))
         title = "check of likeness says that S lies nearer to everybody than people do"
         happened = np.array(answers[f"{kind}: nearer"])
         most = LIKENESS_ALPHA * BUDGET.detectors
@@ -114,7 +116,7 @@ def run(films: Films, audits: int, effort: Effort, seed: int) -> Blocks:
                 for name, value in part.items():
                     into[name].append(value)
         rng = seeds.generator(seed, "calibration rows", n_train, n_holdout)
-        clean_rows(cell, gathered[0], blocks)
+        clean_rows(cell, gathered[0], blocks, rng)
         title = "false discovery proportion of the Benjamini-Hochberg flags, 30 % of the images copies"
         blocks[title] += discovery_rows(cell, gathered[1], rng)
         for title, rows in coverage_rows(cell, gathered[2]).items():

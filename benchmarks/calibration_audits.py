@@ -16,18 +16,25 @@ from medaudit.protocol.scoring import Bench, Judged
 from medaudit.protocol.searching import Found
 from medaudit.stats.budget import Budget, split_alpha
 from medaudit.stats.cohort_test import excess_test, leading_run
-from medaudit.stats.flags import cross_fit_flags, fit_tail
+from medaudit.stats.flags import cross_fit_flags, fit_tail, score_line
 from medaudit.stats.intervals import clopper_pearson
 from medaudit.stats.likeness import Likeness, likeness
 from medaudit.stats.matching import (
     RATIO_ALPHA,
+    lone_flags,
     nearest_people,
     patient_codes,
     promised_false_alarms,
+    right_and_flagged,
     union,
     usable_neighbours,
 )
-from medaudit.stats.reference import adaptive_ratio, copy_score, draw_one_per_patient
+from medaudit.stats.reference import (
+    adaptive_ratio,
+    conformal_p_values,
+    copy_score,
+    draw_one_per_patient,
+)
 
 IMAGES = 150  # of a release
 REPEATED = 10  # people of whom a low-variety release consists
@@ -103,6 +110,7 @@ class Audit:
         assert usable
         self.own = roles.train[draw_one_per_patient(films.patient[roles.train], rng)]
         self.unseen = roles.holdout[draw_one_per_patient(films.patient[roles.holdout], rng)]
+        self._people_of_holdout: dict[str, np.ndarray] = {}
         self.benches: list[Bench] = []
         for detector in DETECTORS:
             people = self.people(detector.name, np.concatenate([self.own, self.unseen]))
@@ -124,35 +132,51 @@ class Audit:
         distance = near.min(axis=1).astype(np.float64)
         return Found(row, distance, _score(near, self.neighbours), nobody, np.full(len(rows), -np.inf))
 
-    def ask(
-        self, kinds: Sequence[tuple[str, np.ndarray]], count: int | None = None
-    ) -> list[tuple[Found, Judged]]:
-        """Queries of several kinds as one release, per detector: found, and judged as `count` images (default all)."""
+    def ask(self, kinds: Sequence[tuple[str, np.ndarray]]) -> list[tuple[Found, Judged]]:
+        """Queries of several kinds as one release, per detector: found and judged."""
         answers = []
         for bench in self.benches:
             found = Found.joined(
                 [self.search(kind, bench.detector.name, rows) for kind, rows in kinds if len(rows)]
             )
-            bench = replace(bench, count=len(found.score) if count is None else count)
-            answers.append((found, bench.judge(found)))
+            answers.append((found, replace(bench, count=len(found.score)).judge(found)))
         return answers
 
     def likeness(self, kind: str, rows: np.ndarray) -> Likeness:
-        """S and unseen people against H, under the detector that shows the largest difference upwards."""
-        holdout = self.films.patient[self.roles.holdout]
-        people = np.concatenate([self.own, self.unseen])
-        k = usable_neighbours(SETTINGS.neighbours, patient_codes(holdout))[0]
-        seen = []
-        for detector in DETECTORS:
-            scores = []
-            for asked, which in ((kind, rows), (AS_THEY_ARE, people)):
-                queries = self.films.kinds[asked]
-                near = queries.distance[detector.name][np.ix_(which, self.roles.holdout)]
-                if which is people:
-                    near = np.where(queries.patients[which] == holdout, np.float32(np.inf), near)
-                scores.append(_score(near, k))
-            seen.append(likeness(*scores))
+        """S and unseen people against H, under the detector with the smallest p of being nearer."""
+        if not self._people_of_holdout:
+            people = np.concatenate([self.own, self.unseen])
+            self._people_of_holdout = {
+                d.name: self._against_holdout(AS_THEY_ARE, d.name, people) for d in DETECTORS
+            }
+        seen = [
+            likeness(self._against_holdout(kind, name, rows), people)
+            for name, people in self._people_of_holdout.items()
+        ]
         return min(seen, key=lambda one: one.p_nearer)
+
+    def _against_holdout(self, kind: str, detector: str, rows: np.ndarray) -> np.ndarray:
+        """(N,) scores against H; films of H itself without their own patient."""
+        queries, holdout = self.films.kinds[kind], self.films.patient[self.roles.holdout]
+        near = queries.distance[detector][np.ix_(rows, self.roles.holdout)]
+        if kind == AS_THEY_ARE:
+            near = np.where(queries.patients[rows] == holdout, np.float32(np.inf), near)
+        return _score(near, usable_neighbours(SETTINGS.neighbours, patient_codes(holdout))[0])
+
+    def lone(self, kind: str, rows: np.ndarray) -> list[np.ndarray]:
+        """(N,) bool per detector: flagged as the only copy among IMAGES, and the right patient named.
+
+        As `Plants.seen_by`, with the family-wise rule by its line, which is quicker than by limits.
+        """
+        answers = []
+        for bench in self.benches:
+            found = self.search(kind, bench.detector.name, rows)
+            p = conformal_p_values(found.score, bench.people.score)
+            flagged = lone_flags(p, None, IMAGES, BUDGET.familywise_each, BUDGET.fdr_each)
+            flagged |= found.score >= score_line(bench.tail, IMAGES, BUDGET.familywise_each)
+            named = self.films.patient[self.roles.train[found.row]]
+            answers.append(right_and_flagged(named, self.films.kinds[kind].patients[rows, 0], flagged))
+        return answers
 
     def cohort_p(self, kind: str, rows: np.ndarray, found: Found) -> tuple[float, float]:
         """p-values of the excess test and of the leading run, as `protocol.closeness` takes them."""

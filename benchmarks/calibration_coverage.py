@@ -5,7 +5,7 @@ a model that copies at a chosen rate is drawn from that. Axes: n training films,
 """
 
 import numpy as np
-from calibration_audits import BUDGET, FOLDS, IMAGES, SETTINGS, Audit, release
+from calibration_audits import BUDGET, IMAGES, SETTINGS, Audit, release
 from calibration_films import AS_THEY_ARE, BLURRED, MILD, NOISY
 from calibration_tables import Row, coverage_row, mean_row, share_row
 
@@ -13,14 +13,14 @@ from medaudit.protocol.closeness import DETECTOR as COHORT_DETECTOR
 from medaudit.stats.bounds import chao1, good_turing, hidden_copies, model_rate_upper, zero_found_upper
 from medaudit.stats.cohort_test import excess_copy_rate
 from medaudit.stats.controls import power
-from medaudit.stats.matching import excess_line, plant_rows, right_and_flagged, union
+from medaudit.stats.matching import excess_line, plant_rows, union
 from medaudit.stats.reference import draw_one_per_patient
 
 COPIES = 45  # of IMAGES, in the block of false discoveries
 WIDE_Q = 0.1  # a second q, that a few hundred audits can resolve
-RATES = (0.01, 0.02, 0.03, 0.05)  # of copies that a model makes
-HIDDEN = (1, 2, 3, 5, 8)  # copied films in a release
-SOURCES = (1, 2, 3, 5)  # films that a narrow model copies
+RATES = (0.02, 0.03, 0.05)  # of copies that a model makes
+HIDDEN = (1, 2, 5)  # copied films in a release
+SOURCES = (1, 3)  # films that a narrow model copies
 SHARES = (0.0, 0.1, 0.5)  # of copies, for the excess copy rate
 REPLICATES = 500  # of the bootstrap of the excess copy rate
 CONFIDENCE = 1 - SETTINGS.alpha
@@ -43,7 +43,7 @@ def false_discoveries(audit: Audit, rng: np.random.Generator) -> dict[str, float
 
 def coverage(audit: Audit, rng: np.random.Generator) -> dict[str, float]:
     """1 where an interval held the truth, or where a bound was wrong; see `rows`."""
-    seen = {kind: _found(audit, kind) for kind in (MILD, NOISY)}
+    seen = {kind: union(audit.lone(kind, audit.roles.train)) for kind in (MILD, NOISY)}
     answers: dict[str, float] = {}
     limits = {}
     for kind, found in seen.items():
@@ -57,12 +57,6 @@ def coverage(audit: Audit, rng: np.random.Generator) -> dict[str, float]:
         answers |= _rate_bounds(kind, found, limits[kind], rng)
         answers |= _hidden(kind, found, limits[kind], rng)
     return answers | _excess_rate(audit, rng)
-
-
-def _found(audit: Audit, kind: str) -> np.ndarray:
-    """(n,) bool: the copy of each training film, flagged as the only copy by any detector, the right person named."""
-    answers = audit.ask([(kind, audit.roles.train)], count=IMAGES)
-    return union([right_and_flagged(audit.groups[f.row], audit.groups, j.lone) for f, j in answers])
 
 
 def _rate_bounds(kind: str, found: np.ndarray, low: float, rng: np.random.Generator) -> dict[str, float]:
@@ -169,15 +163,22 @@ def counting_rows(audits: int, rng: np.random.Generator) -> list[Row]:
     for n in (IMAGES, 1000):
         upper = zero_found_upper(n, SETTINGS.alpha)
         wrong = rng.binomial(n, upper * (1 + 1e-9), 20 * audits) == 0
-        rows.append(share_row(f"nothing in {n}, rate just above the bound", SETTINGS.alpha, wrong, promised=True))
+        rows.append(
+            share_row(f"nothing in {n}, rate just above the bound", SETTINGS.alpha, wrong, promised=True)
+        )
     chance = np.r_[rng.dirichlet(np.full(200, 0.5)) * 0.3, 0.7]  # of each patient, and of copying nobody
     counts = rng.multinomial(2000, chance, size=audits)[:, :-1]
     new = np.array([chance[:-1][row == 0].sum() for row in counts])
     said = np.array([good_turing(row, 2000) for row in counts])
-    rows.append(mean_row("Good-Turing less the truth, in units of the truth", 0.0, (said - new) / new.mean(), rng, both=True))
+    rows.append(
+        mean_row(
+            "Good-Turing less the truth, in units of the truth",
+            0.0,
+            (said - new) / new.mean(),
+            rng,
+            both=True,
+        )
+    )
     total = np.array([chao1(row) for row in counts])
     rows.append(mean_row("Chao1 over the true total (at most 1)", 1.0, total / 200, rng))
     return rows
-
-
-__all__ = ["FOLDS", "counting_rows", "coverage", "coverage_rows", "discovery_rows", "false_discoveries"]

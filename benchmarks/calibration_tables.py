@@ -1,4 +1,4 @@
-"""Rows of the calibration tables: a promise, what was measured, and the Monte-Carlo error of it. For `calibration.py`."""
+"""Rows of the calibration tables: a promise, what was measured, and its Monte-Carlo error. For `calibration.py`."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,13 @@ def coverage_row(cell: str, promised_least: float, held: np.ndarray) -> Row:
 
 
 def mean_row(
-    cell: str, promised: float, values: np.ndarray, rng: np.random.Generator, *, both: bool = False, counts: bool = True
+    cell: str,
+    promised: float,
+    values: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    both: bool = False,
+    counts: bool = True,
 ) -> Row:
     """A mean of (A,) values that must be at most `promised`, or equal to it; interval by bootstrap over audits."""
     means = cluster_bootstrap(values, np.arange(len(values)), replicates=REPLICATES, rng=rng)

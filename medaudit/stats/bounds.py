@@ -41,7 +41,9 @@ def model_rate_upper(n: int, power_low: float, alpha: float, sources: int | None
     return found / power_low if found < power_low else None
 
 
-def sources_needed(n: int, power_low: float, alpha: float, slack: float = 1.25, most: int = 1000) -> int | None:
+def sources_needed(
+    n: int, power_low: float, alpha: float, slack: float = 1.25, most: int = 1000
+) -> int | None:
     """Fewest copied films J for which the bound for J sources is at most `slack` times that for many.
 
     The rate bound without `sources` is then right, up to the slack, for models that copy at least J films about

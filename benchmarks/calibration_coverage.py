@@ -128,9 +128,12 @@ def discovery_rows(cell: str, answers: Answers, rng: np.random.Generator) -> lis
 
 
 def coverage_rows(cell: str, answers: Answers) -> dict[str, list[Row]]:
-    """Blocks of rows: intervals that hold the truth, and bounds that are wrong."""
+    """Blocks of rows: intervals that hold the truth, and bounds that are wrong.
+
+    Power is promised over patients; over films those of patients with many count more, and nothing is promised.
+    """
     held = [
-        coverage_row(f"{cell}, {name}", CONFIDENCE, np.array(answers[name]))
+        coverage_row(f"{cell}, {name}", CONFIDENCE, np.array(answers[name]), promised=name.endswith("people"))
         for name in answers
         if name.startswith("power of")
     ]

@@ -39,12 +39,12 @@ def share_row(cell: str, promised_most: float, happened: np.ndarray, *, promised
     return Row(cell, promised_most, rate.value, rate.low, rate.high, verdict if promised else "none")
 
 
-def coverage_row(cell: str, promised_least: float, held: np.ndarray) -> Row:
+def coverage_row(cell: str, promised_least: float, held: np.ndarray, *, promised: bool = True) -> Row:
     """A share (A,) bool of audits that must be at least `promised_least`."""
     count, of = int(np.sum(held)), len(held)
     rate, sure = clopper_pearson(count, of, CONFIDENCE), clopper_pearson(count, of, SURE)
     verdict = _verdict(rate.value >= promised_least, rate.high >= promised_least, sure.high >= promised_least)
-    return Row(cell, promised_least, rate.value, rate.low, rate.high, verdict)
+    return Row(cell, promised_least, rate.value, rate.low, rate.high, verdict if promised else "none")
 
 
 def mean_row(

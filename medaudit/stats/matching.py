@@ -65,7 +65,9 @@ def lone_flags(
 def plant_rows(groups: np.ndarray, avoid: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """(M,) patient codes → at most `count` rows to plant copies of, no row twice, ascending.
 
-    Each patient gives one image before any gives a second. Patients in `avoid` give none, unless nobody else is left.
+    Each patient gives one image before any gives a second, and all patients are equally likely to be among those who
+    give, however many images they have: power is counted over patients. Patients in `avoid` give none, unless nobody
+    else is left.
     """
     rows = np.flatnonzero(~np.isin(groups, avoid))
     rows = rng.permutation(rows if rows.size else np.arange(groups.size))
@@ -73,7 +75,8 @@ def plant_rows(groups: np.ndarray, avoid: np.ndarray, count: int, rng: np.random
     codes = groups[rows][order]
     turn = np.empty(rows.size, dtype=np.int64)
     turn[order] = np.arange(rows.size) - np.searchsorted(codes, codes)  # 0 for a patient's first image, 1, …
-    return np.sort(rows[np.argsort(turn, kind="stable")[:count]])
+    # By turn, then at random: in the order of `rows` a patient with many images would come early in the first turn.
+    return np.sort(rows[np.lexsort((rng.random(rows.size), turn))[:count]])
 
 
 def donor_rows(groups: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medaudit.seeds import generator
-from medaudit.stats.bounds import chao1, good_turing, hidden_copies, model_rate_upper, zero_found_upper
+from medaudit.stats.bounds import (
+    chao1,
+    good_turing,
+    hidden_copies,
+    model_rate_upper,
+    sources_needed,
+    zero_found_upper,
+)
 from medaudit.stats.budget import split_alpha
 from medaudit.stats.controls import minimum_power, power
 from medaudit.stats.intervals import clopper_pearson
@@ -34,6 +41,57 @@ def test_model_rate_upper_is_wrong_at_most_as_often_as_promised():
         limits = {count: clopper_pearson(int(count), 100, 1 - alpha).low for count in np.unique(plants)}
         bound = np.array([model_rate_upper(n, limits[count], alpha) for count in plants])
         assert np.mean((found == 0) & (bound < rate)) <= alpha
+
+
+def test_rate_bound_of_one_source_by_hand():
+    """Missed with 1 - b, else unseen with (1 - r)^n: solved for r."""
+    n, low, alpha = 1000, 0.993, 0.05
+    by_hand = 1 - ((alpha / 2 - (1 - low)) / low) ** (1 / n)
+    assert model_rate_upper(n, low, alpha, sources=1) == pytest.approx(by_hand, rel=1e-9)
+    assert (
+        model_rate_upper(n, 0.964, alpha, sources=1) is None
+    )  # may be missed as a whole more often than alpha / 2
+
+
+def test_rate_bound_of_many_sources_comes_down_to_that_without():
+    bounds = [model_rate_upper(700, 0.91, 0.05, sources) for sources in (2, 3, 5, 11, 400)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[-1] == pytest.approx(model_rate_upper(700, 0.91, 0.05), rel=2e-3)
+    assert min(bounds) > model_rate_upper(700, 0.91, 0.05)
+
+
+def wrong_share(sources, rate, bound_sources, power_true=0.93, n=300, alpha=0.05, models=20_000):
+    """Share of audits that find nothing and bound the rate under the truth; each source is found always or never."""
+    rng = generator(3, "sources", sources)
+    plants = rng.binomial(100, power_true, models)
+    limits = {count: clopper_pearson(int(count), 100, 1 - alpha).low for count in np.unique(plants)}
+    bounds = {count: model_rate_upper(n, low, alpha, bound_sources) for count, low in limits.items()}
+    bound = np.array([np.inf if bounds[count] is None else bounds[count] for count in plants])
+    findable = rng.binomial(sources, power_true, models)
+    nothing = rng.random(models) < (1 - rate * findable / sources) ** n
+    return np.mean(nothing & (bound < rate))
+
+
+@pytest.mark.parametrize("sources", [1, 2, 3, 7])
+@pytest.mark.parametrize("rate", [0.013, 0.02, 0.05, 0.3, 1.0])
+def test_rate_bound_of_sources_is_wrong_at_most_as_often_as_promised(sources, rate):
+    assert wrong_share(sources, rate, sources) <= 0.05
+
+
+def test_rate_bound_for_many_sources_is_wrong_for_a_model_that_copies_one_film():
+    """Why `sources` exists: the film may be missed as a whole."""
+    assert wrong_share(1, 0.3, None) > 0.06
+
+
+def test_sources_needed_is_the_fewest():
+    for n, low, slack in ((1000, 0.964, 1.25), (1000, 0.915, 1.25), (150, 0.9, 1.1), (1000, 0.993, 1.25)):
+        needed, many = sources_needed(n, low, 0.05, slack), model_rate_upper(n, low, 0.05)
+        assert model_rate_upper(n, low, 0.05, needed) <= slack * many
+        fewer = model_rate_upper(n, low, 0.05, needed - 1) if needed > 1 else None
+        assert fewer is None or fewer > slack * many
+    assert sources_needed(1000, 0.993, 0.05) == 1
+    assert sources_needed(1000, 0.0, 0.05) is None  # no bound at all
+    assert sources_needed(1000, 0.5, 0.05, slack=1.001, most=2) is None
 
 
 @pytest.mark.parametrize(("low", "copies"), [(0.91, 1), (0.964, 0), (0.95, 1), (0.5, 4), (1.0, 0)])
@@ -76,6 +134,8 @@ def test_bounds_refuse_what_makes_no_sense():
         lambda: zero_found_upper(0, 0.05),
         lambda: zero_found_upper(5, 1.0),
         lambda: model_rate_upper(5, 1.1, 0.05),
+        lambda: model_rate_upper(5, 0.9, 0.05, sources=0),
+        lambda: model_rate_upper(0, 0.9, 0.05, sources=2),
         lambda: hidden_copies(0.5, 0),
         lambda: good_turing(np.array([1]), 0),
         lambda: chao1(np.array([0.5])),

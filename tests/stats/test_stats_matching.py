@@ -125,6 +125,19 @@ def test_plants_come_from_each_patient_in_turn(
         assert left == 0 or all(number >= other - 1 for other in taken.values())
 
 
+def test_plants_come_from_every_patient_equally_often() -> None:
+    """Not more often from whoever has many images: 11 patients, of whom one has 40."""
+    groups = np.repeat(np.arange(11), [40, *[1] * 7, 3, 3, 3])
+    drawn = np.zeros(11)
+    images = np.zeros(40)
+    for seed in range(3000):
+        rows = plant_rows(groups, np.zeros(0, dtype=np.int64), 4, generator(seed))
+        drawn[groups[rows]] += 1
+        images[rows[groups[rows] == 0]] += 1
+    assert drawn / 3000 == pytest.approx(np.full(11, 4 / 11), abs=0.04)
+    assert images.max() < 3 * images.mean()  # and every image of a patient
+
+
 def test_found_means_flagged_and_the_right_patient() -> None:
     found = right_and_flagged(np.array([1, 2, 3]), np.array([1, 2, 9]), np.array([True, False, True]))
     assert found.tolist() == [True, False, False]

@@ -11,7 +11,7 @@ import numpy as np
 from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import within
 from medaudit.protocol.sides import Side
-from medaudit.stats.duplicates import components
+from medaudit.stats.duplicates import components, variety
 
 
 def find_groups(synthetic: Side, limits: dict[str, float], machine: Machine) -> np.ndarray:
@@ -31,6 +31,11 @@ def find_groups(synthetic: Side, limits: dict[str, float], machine: Machine) -> 
         group = merged[np.searchsorted(firsts, group)]
         firsts, turn = np.unique(merged), turn + 1
     return group
+
+
+def count_groups(groups: np.ndarray) -> int:
+    """How many different images there are."""
+    return variety(groups).distinct
 
 
 def _scratch(machine: Machine, name: str) -> Machine:

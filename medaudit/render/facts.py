@@ -188,6 +188,7 @@ class AuditFacts(Aggregate):
     budget: dict[str, float]
     withheld: int
     settings: SettingFacts
+    next_steps: tuple[PlainText, ...] = ()
 
 
 class LeakPointFacts(Aggregate):
@@ -271,6 +272,7 @@ def audit_facts(
         budget=dict(audit.budget),
         withheld=len(audit.withheld),
         settings=SettingFacts(**{name: settings[name] for name in SettingFacts.model_fields}),
+        next_steps=tuple(audit.next_steps),
     )
 
 

@@ -277,6 +277,15 @@ _NO_COHORT = (
 )
 
 
+def next_steps(summary: Summary) -> Section | None:
+    """What would change the verdict, in the words of the audit."""
+    if summary.audit is None or not summary.audit.next_steps:
+        return None
+    return Section(
+        title="What would change it", blocks=(Bullets(items=summary.audit.next_steps),), page="second"
+    )
+
+
 def conditions(summary: Summary) -> Section:
     """Under which conditions the verdict stands."""
     items: tuple[str, ...]
@@ -308,6 +317,7 @@ def two_pages(summary: Summary) -> list[Section]:
         power(summary),
         not_tested(summary),
         withheld(summary),
+        next_steps(summary),
         conditions(summary),
         sign_off(),
     ]

@@ -189,6 +189,7 @@ class AuditFacts(Aggregate):
     withheld: int
     settings: SettingFacts
     next_steps: tuple[PlainText, ...] = ()
+    one_source: bool = True  # T and H could not be told apart by how their films were taken
 
 
 class LeakPointFacts(Aggregate):
@@ -273,6 +274,7 @@ def audit_facts(
         withheld=len(audit.withheld),
         settings=SettingFacts(**{name: settings[name] for name in SettingFacts.model_fields}),
         next_steps=tuple(audit.next_steps),
+        one_source=audit.source is None or not audit.source.differs,
     )
 
 

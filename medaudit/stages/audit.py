@@ -34,7 +34,7 @@ from medaudit.protocol.examination import Examined, examine
 from medaudit.protocol.outlook import whole_record
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
-from medaudit.protocol.sources import compare_sources
+from medaudit.protocol.sources import compare_sources, fair_people
 from medaudit.protocol.variety import count_groups, find_groups
 from medaudit.stages.outcome import Outcome
 from medaudit.stats.budget import split_alpha
@@ -107,7 +107,7 @@ def _examine(
     groups = find_groups(synthetic, doubles.lines, machine)
     k, usable = usable_neighbours(settings.neighbours, train.groups)
     doubled, most = (doubles.in_train, doubles.in_holdout), settings.reference_people
-    people = draw_people(train, holdout, usable, doubled, most, seed)
+    people = fair_people(draw_people(train, holdout, usable, doubled, most, seed), source)
     budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []

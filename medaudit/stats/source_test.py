@@ -14,7 +14,7 @@ from scipy.stats import norm, rankdata
 # bias an audit moves a feature by a sizeable part of a standard deviation, and then p is far below this already
 # for some dozens of patients on each side.
 SOURCE_LEVEL = 0.001
-_AT_ONCE = 1 << 22  # labels drawn at a time
+_AT_ONCE = 1 << 20  # labels drawn at a time
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,11 @@ def decide(
 ) -> tuple[str, list[str]]:
     """The verdict, and its reasons with the most decisive first.
 
-    flagged: images that a flag rule names and that are neither withheld nor cleared; patients_exposed: whom they
-    show; power: of the required kinds; negative: unseen people flagged; negative_promise: the share of them that the
-    flag rules promise to flag at most; detectors_without_line: those whose reference is too small for a tail; most_of_one: images of the patient with the most in T and in H; source: how T and H differ when
-    they do; distinct, largest_group: different images of S, and images in its largest set of twins; rate_upper,
-    hidden: the bounds of STATISTICS 6, for the sentence of a supported release.
+    flagged: images that a flag rule names, neither withheld nor cleared; patients_exposed: whom they show; power: of
+    the required kinds; negative: unseen people flagged; negative_promise: the share that the flag rules promise to
+    flag at most; detectors_without_line: those whose reference is too small for a tail; most_of_one: images of the
+    patient with the most in T and in H; source: how T and H differ when they do; distinct, largest_group: different
+    images of S, and images in its largest set of twins; rate_upper, hidden: the bounds of a supported release.
     """
     found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
     rejected = _cohort_sentences(cohort)

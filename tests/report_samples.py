@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import outlook_samples as outlook
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -184,6 +185,10 @@ def audit(case: str = "refused", synthetic: int = 256) -> Audit:
                 "fdr_each": 0.005,
             },
             "withheld": [3, 5] if case == "supported" else [],
+            "variety": {"distinct": synthetic, "repeated": 0, "groups": 0, "largest": 1},
+            "source": outlook.source(holdout),
+            "remainder": outlook.remainder(synthetic, flagged) if flagged else None,
+            "next_steps": outlook.next_steps(case, synthetic, flagged),
         }
     )
 

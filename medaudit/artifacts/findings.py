@@ -172,6 +172,48 @@ class Duplicates(Record):
     people_left_out: int = 0  # reference patients set aside because a film of theirs has a duplicate
 
 
+class SourceCheck(Record):
+    """Whether T and H look like films of one source."""
+
+    p_value: float
+    level: float  # at or below it they do not
+    differs: bool
+    feature: str  # what differs most, in words
+    difference: float  # of its means, in standard deviations; above 0 when T has more of it
+    train_people: int
+    holdout_people: int
+    permutations: int
+
+
+class VarietyRecord(Record):
+    """How many different images S holds; near-identical ones count once."""
+
+    distinct: int
+    repeated: int  # images that have a twin
+    groups: int  # sets of twins
+    largest: int  # images in the largest set
+
+
+class Remainder(Record):
+    """The second look: S without the images that this audit flagged, judged at once with what is left of alpha."""
+
+    verdict: Verdict
+    reasons: list[str]
+    withheld: int  # images flagged by the first look
+    synthetic: int  # images that remain
+    distinct: int
+    flagged: int
+    suspects: int
+    cohort_rejects: bool
+    excess_p: float
+    run_p: float
+    minimum_power: float | None
+    hidden_copies: int | None
+    alpha: float  # of this look
+    enough: bool  # withholding alone makes the rest fit for release
+    wording: str
+
+
 class Audit(Record):
     """The whole of `audit.json`."""
 
@@ -187,6 +229,10 @@ class Audit(Record):
     patient_level: bool  # False: no patient ids, the verdict is capped at inconclusive
     budget: dict[str, float]  # how alpha was spent
     withheld: list[int] = Field(default_factory=list)  # rows of S set aside before this audit
+    variety: VarietyRecord | None = None
+    source: SourceCheck | None = None  # None: not compared
+    remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
+    next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

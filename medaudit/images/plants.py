@@ -168,6 +168,7 @@ PLANTS: tuple[Plant, ...] = (
 )  # fmt: skip
 
 BY_KIND = {plant.kind: plant for plant in PLANTS}
+KIND_WORDS = {plant.kind: plant.words for plant in PLANTS}
 
 
 def plant(kind: str, image: np.ndarray, rng: np.random.Generator, donor: Donor = Donor()) -> np.ndarray:

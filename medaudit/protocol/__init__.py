@@ -2,5 +2,6 @@
 
 `sides` and `described` are what a test looks at, `searching` and `scoring` how one detector judges, `controls`,
 `closeness`, `duplicates` and `examination` the parts of an audit, `repeats` and `matching_repeats` those of an
-extraction; `audit_record` and `extract_record` turn them into findings.
+extraction; `sources` and `variety` look at the cohorts themselves, `remainder` and `outlook` at what follows;
+`audit_record` and `extract_record` turn them into findings.
 """

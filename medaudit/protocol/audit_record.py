@@ -1,19 +1,33 @@
 """The record of an audit: audit.json from what was found. The words of the verdict are stats/verdict's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from medaudit.artifacts.findings import Audit, Bounds, CohortTest, Counts, Duplicates
+import numpy as np
+
+from medaudit.artifacts.findings import (
+    Audit,
+    Bounds,
+    CohortTest,
+    Counts,
+    DetectorRecord,
+    Duplicates,
+    SourceCheck,
+    VarietyRecord,
+)
 from medaudit.config import AuditSettings
-from medaudit.images.plants import PLANTS
+from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
 from medaudit.protocol.scoring import People
+from medaudit.protocol.searching import Found
 from medaudit.protocol.sides import Side
 from medaudit.stats.bounds import hidden_copies, model_rate_upper
+from medaudit.stats.budget import Budget
+from medaudit.stats.duplicates import Variety, variety
 from medaudit.stats.matching import promised_false_alarms, union
-from medaudit.stats.verdict import CohortEvidence, decide, zero_found_wording
+from medaudit.stats.verdict import CohortEvidence, SourceDoubt, decide, zero_found_wording
 
 _PAIRS = 100  # of duplicates that are listed
 
@@ -29,8 +43,11 @@ class Case:
     alpha_spent: float
     doubles: Doubles
     people: People
+    other: Found  # S against H, for the cohort test
     cohort: tuple[CohortEvidence, CohortTest]
     controls: Evidence
+    groups: np.ndarray  # (N,) group of near-identical images that each image of S belongs to
+    source: SourceCheck | None
 
     @property
     def patient_level(self) -> bool:
@@ -38,40 +55,30 @@ class Case:
         known = self.train.cohort.has_patients and self.holdout.cohort.has_patients
         return known or self.settings.one_image_one_patient
 
+    @property
+    def variety(self) -> Variety:
+        """How many different images S holds."""
+        return variety(self.groups)
+
+    @property
+    def most_of_one(self) -> tuple[int, int]:
+        """Images of the patient with the most, in T and in H."""
+        return int(np.bincount(self.train.groups).max()), int(np.bincount(self.holdout.groups).max())
+
+    @property
+    def source_doubt(self) -> SourceDoubt | None:
+        """How T and H differ, when they do."""
+        found = self.source
+        return SourceDoubt(found.feature, found.p_value, found.level) if found and found.differs else None
+
 
 def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) -> Audit:
-    """audit.json, with the verdict and its reasons."""
+    """audit.json, with the verdict and its reasons; what follows from them is protocol/outlook's."""
     counts = _counts(case, examined)
-    bounds = _bounds(case, counts, bool(withheld))
+    bounds = _bounds(case, counts, bool(withheld), case.variety.distinct)
     budget = examined[0].bench.budget
     records = [detector_record(seen) for seen in examined]
-    verdict, reasons = decide(
-        synthetic=counts.synthetic,
-        train_images=counts.train_images,
-        train_patients=counts.train_patients,
-        holdout_images=counts.holdout_images,
-        holdout_patients=counts.holdout_patients,
-        flagged=counts.flagged,
-        patients_exposed=counts.patients_exposed,
-        suspects=counts.suspects,
-        expected_suspects=sum(record.expected_suspects for record in records),
-        cohort=case.cohort[0],
-        power=case.controls.power,
-        required_power=case.settings.required_power,
-        negative=case.controls.negative,
-        negative_promise=promised_false_alarms(
-            counts.synthetic, budget.familywise_each, budget.fdr_each, budget.detectors
-        ),
-        detectors_without_line=tuple(record.name for record in records if record.tail_points is None),
-        duplicates_in_train=len(case.doubles.train),
-        duplicates_across=len(case.doubles.across),
-        patient_level=case.patient_level,
-        rate_upper=bounds.model_rate_upper,
-        hidden=bounds.hidden_copies,
-        alpha=case.settings.alpha,
-        kind_words={plant.kind: plant.words for plant in PLANTS},
-        unplanted=case.controls.unplanted,
-    )
+    verdict, reasons = _decided(case, counts, bounds, records, budget)
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
@@ -85,6 +92,50 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         patient_level=case.patient_level,
         budget={"alpha": case.settings.alpha, "alpha_spent": case.alpha_spent, **budget.as_dict()},
         withheld=withheld,
+        variety=VarietyRecord(**asdict(case.variety)),
+        source=case.source,
+    )
+
+
+def promised(case: Case, budget: Budget) -> float:
+    """The share of unseen people that the flag rules promise to flag at most."""
+    return promised_false_alarms(
+        len(case.synthetic), budget.familywise_each, budget.fdr_each, budget.detectors
+    )
+
+
+def _decided(
+    case: Case, counts: Counts, bounds: Bounds, records: Sequence[DetectorRecord], budget: Budget
+) -> tuple[str, list[str]]:
+    found = case.variety
+    return decide(
+        synthetic=counts.synthetic,
+        train_images=counts.train_images,
+        train_patients=counts.train_patients,
+        holdout_images=counts.holdout_images,
+        holdout_patients=counts.holdout_patients,
+        flagged=counts.flagged,
+        patients_exposed=counts.patients_exposed,
+        suspects=counts.suspects,
+        expected_suspects=sum(record.expected_suspects for record in records),
+        cohort=case.cohort[0],
+        power=case.controls.power,
+        required_power=case.settings.required_power,
+        negative=case.controls.negative,
+        negative_promise=promised(case, budget),
+        detectors_without_line=tuple(record.name for record in records if record.tail_points is None),
+        duplicates_in_train=len(case.doubles.train),
+        duplicates_across=len(case.doubles.across),
+        most_of_one=case.most_of_one,
+        source=case.source_doubt,
+        distinct=found.distinct,
+        largest_group=found.largest,
+        patient_level=case.patient_level,
+        rate_upper=bounds.model_rate_upper,
+        hidden=bounds.hidden_copies,
+        alpha=case.settings.alpha,
+        kind_words=KIND_WORDS,
+        unplanted=case.controls.unplanted,
     )
 
 
@@ -118,16 +169,20 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
     )
 
 
-def _bounds(case: Case, counts: Counts, withheld: bool) -> Bounds:
-    """Only where nothing was flagged; and where copies were taken out before, the rest bounds no rate of the model."""
+def _bounds(case: Case, counts: Counts, withheld: bool, distinct: int | None = None) -> Bounds:
+    """Only where nothing was flagged; and where copies were taken out before, the rest bounds no rate of the model.
+
+    Images that are one and the same are one look at the model: the rate is bounded by the `distinct` ones.
+    """
     alpha, weakest = case.settings.alpha, case.controls.weakest
     if counts.flagged:
         wording = "copies were found, so no bound for a release without any applies"
         return Bounds(model_rate_upper=None, hidden_copies=None, alpha=alpha, wording=wording)
     power_low = weakest[1] if weakest else 0.0
-    rate = None if withheld else model_rate_upper(counts.synthetic, power_low, alpha)
+    looks = counts.synthetic if distinct is None else distinct
+    rate = None if withheld else model_rate_upper(looks, power_low, alpha)
     hidden = hidden_copies(power_low, alpha)
-    wording = zero_found_wording(counts.synthetic, rate, hidden, alpha)
+    wording = zero_found_wording(counts.synthetic, rate, hidden, alpha, distinct)
     return Bounds(model_rate_upper=rate, hidden_copies=hidden, alpha=alpha, wording=wording)
 
 

@@ -19,6 +19,7 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
     if record.withheld:
         lines.append(f"{len(record.withheld):,} images were withheld before this audit")
     lines += [f"- {reason}" for reason in record.reasons]
+    lines += [f"next: {step}" for step in record.next_steps]
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
 
 

@@ -20,13 +20,18 @@ from medaudit.stats.verdict import CohortEvidence
 DETECTOR = next(detector for detector in VECTOR_DETECTORS if detector.name == "local-contrast")
 
 
-def compare_sides(
-    bench: Bench, synthetic: Side, found: Found, train: Side, holdout: Side, settings: AuditSettings, seed: int,
-    machine: Machine,
-) -> tuple[CohortEvidence, CohortTest]:  # fmt: skip
-    """Search S against H too, then permute patients. `bench` and `found` are those of DETECTOR against T."""
+def search_holdout(synthetic: Side, holdout: Side, machine: Machine) -> Found:
+    """S against H under DETECTOR."""
     described = Described.of(holdout, DETECTOR, machine)
-    other = search(synthetic, described, 2, machine, f"{DETECTOR.name}-synthetic-holdout")
+    return search(synthetic, described, 2, machine, f"{DETECTOR.name}-synthetic-holdout")
+
+
+def compare_sides(
+    bench: Bench, found: Found, other: Found, different: int, train: Side, holdout: Side, settings: AuditSettings,
+    seed: int,
+) -> tuple[CohortEvidence, CohortTest]:  # fmt: skip
+    """Permute patients. `bench` and `found` are those of DETECTOR against T, `other` is what `search_holdout` found;
+    `different`: images of S that are no twins."""
     person, in_train, order = nearest_people(
         found.distance,
         train.groups[found.row],
@@ -37,7 +42,7 @@ def compare_sides(
     )
     budget = bench.budget
     excess = excess_test(person, in_train, draws=settings.permutations, rng=seeds.generator(seed, "excess"))
-    run = leading_run(person[order], in_train, budget.cohort_run)
+    run = leading_run(person[order], in_train, budget.cohort_run, different)
     line = excess_line(bench.people.score)
     rate = excess_copy_rate(
         found.score > line,
@@ -57,6 +62,7 @@ def compare_sides(
         run_p=run.p_value,
         run_alpha=budget.cohort_run,
         run_detectable=run.smallest_detectable,
+        run_needed=run.needed,
     )
     return evidence, CohortTest(
         nearest_in_train=excess.count,

@@ -192,6 +192,8 @@ class AuditFacts(Aggregate):
     budget: dict[str, float]
     withheld: int
     settings: SettingFacts
+    next_steps: tuple[PlainText, ...] = ()
+    one_source: bool = True  # T and H could not be told apart by how their films were taken
 
 
 class LeakPointFacts(Aggregate):
@@ -275,6 +277,8 @@ def audit_facts(
         budget=dict(audit.budget),
         withheld=len(audit.withheld),
         settings=SettingFacts(**{name: settings[name] for name in SettingFacts.model_fields}),
+        next_steps=tuple(audit.next_steps),
+        one_source=audit.source is None or not audit.source.differs,
     )
 
 

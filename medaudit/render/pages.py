@@ -105,7 +105,8 @@ def checked(summary: Summary) -> Section:
                 f"{say.counted(counts.train_images, 'training image')} of "
                 f"{say.counted(counts.train_patients, 'training patient')}, and against all "
                 f"{say.counted(counts.holdout_images, 'image')} of "
-                f"{say.counted(counts.holdout_patients, 'unseen patient')} from the same source. "
+                f"{say.counted(counts.holdout_patients, 'unseen patient')}"
+                f"{' from the same source' if audit.one_source else ''}. "
                 f"Nothing on the real side was sampled. "
                 f"Copies were looked for with {say.counted(len(audit.detectors), 'detector')}: "
                 f"{say.joined([detector.name for detector in audit.detectors])}."
@@ -277,6 +278,15 @@ _NO_COHORT = (
 )
 
 
+def next_steps(summary: Summary) -> Section | None:
+    """What would change the verdict, in the words of the audit."""
+    if summary.audit is None or not summary.audit.next_steps:
+        return None
+    return Section(
+        title="What would change it", blocks=(Bullets(items=summary.audit.next_steps),), page="second"
+    )
+
+
 def conditions(summary: Summary) -> Section:
     """Under which conditions the verdict stands."""
     items: tuple[str, ...]
@@ -308,6 +318,7 @@ def two_pages(summary: Summary) -> list[Section]:
         power(summary),
         not_tested(summary),
         withheld(summary),
+        next_steps(summary),
         conditions(summary),
         sign_off(),
     ]

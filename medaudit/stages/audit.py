@@ -8,15 +8,11 @@ through the identical path say what would have been seen. Memory: see `scoring`;
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
-    DETECTOR_MATCHES,
     EXIT_CODES,
-    MATCHES,
-    REFERENCE,
     open_audit,
     write_record,
 )
@@ -26,20 +22,24 @@ from medaudit.detectors import DETECTORS
 from medaudit.devices import pick_device
 from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.protocol.audit_record import Case, audit_record
+from medaudit.protocol.audit_record import Case
 from medaudit.protocol.audit_summary import summary
+from medaudit.protocol.audit_tables import tables
 from medaudit.protocol.belonging import open_sides
-from medaudit.protocol.closeness import DETECTOR, compare_sides
+from medaudit.protocol.closeness import DETECTOR, compare_sides, search_holdout
 from medaudit.protocol.controls import Plants, weigh
 from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import find_doubles
-from medaudit.protocol.examination import Examined, examine, match_table, reference_table
+from medaudit.protocol.examination import Examined, examine
 from medaudit.protocol.indexes import open_index
+from medaudit.protocol.outlook import whole_record
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
+from medaudit.protocol.sources import compare_sources, fair_people
+from medaudit.protocol.variety import count_groups, find_groups
 from medaudit.stages.outcome import Outcome
 from medaudit.stats.budget import split_alpha
-from medaudit.stats.matching import rows_of_speakers, usable_neighbours
+from medaudit.stats.matching import usable_neighbours
 
 MEMORY_BYTES = 1 << 30
 
@@ -87,9 +87,11 @@ def run(
     if finished(out, request) is None:
         with Draft(out, request) as draft:
             machine = Machine(processor, memory_bytes, progress, draft.scratch)
-            case, examined = _examine(*sides, settings, alpha_spent, seed, machine)
-            write_record(draft.file(AUDIT_JSON), audit_record(case, examined, left_out))
-            _write_tables(draft, case, examined)
+            case, examined, plants = _examine(*sides, settings, alpha_spent, seed, machine)
+            record = whole_record(case, examined, plants, left_out, seed, machine)
+            write_record(draft.file(AUDIT_JSON), record)
+            for name, table in tables(case, examined).items():
+                pq.write_table(table, draft.file(name))
             draft.commit()
     record = open_audit(out)[1]
     data = record.model_dump(mode="json", by_alias=True)
@@ -99,12 +101,14 @@ def run(
 def _examine(
     train: Side, holdout: Side, synthetic: Side, settings: AuditSettings, alpha_spent: float, seed: int,
     machine: Machine,
-) -> tuple[Case, list[Examined]]:  # fmt: skip
-    """Duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
+) -> tuple[Case, list[Examined], Plants]:  # fmt: skip
+    """Source, duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
+    source = compare_sources(train, holdout, settings.permutations, seed)
     doubles = find_doubles(train, holdout, machine, seed)
+    groups = find_groups(synthetic, doubles.lines, machine)
     k, usable = usable_neighbours(settings.neighbours, train.groups)
     doubled, most = (doubles.in_train, doubles.in_holdout), settings.reference_people
-    people = draw_people(train, holdout, usable, doubled, most, seed)
+    people = fair_people(draw_people(train, holdout, usable, doubled, most, seed), source)
     budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []
@@ -115,19 +119,22 @@ def _examine(
         )
         examined.append(examine(bench, described, synthetic, plants, machine))
     chosen = next(seen for seen in examined if seen.bench.detector is DETECTOR)
-    cohort = compare_sides(chosen.bench, synthetic, chosen.found, train, holdout, settings, seed, machine)
+    other, different = search_holdout(synthetic, holdout, machine), count_groups(groups)
+    cohort = compare_sides(chosen.bench, chosen.found, other, different, train, holdout, settings, seed)
     seen = {part.bench.detector.name: part.seen for part in examined}
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
-    return Case(train, holdout, synthetic, settings, alpha_spent, doubles, people, cohort, evidence), examined
-
-
-def _write_tables(draft: Draft, case: Case, examined: list[Examined]) -> None:
-    """Matches by detector, the match of the detector that speaks for each image, and the reference."""
-    tables = [match_table(seen, case.train, case.synthetic) for seen in examined]
-    everything = pa.concat_tables(tables)
-    judged = [seen.judged for seen in examined]
-    speaking = rows_of_speakers([j.flagged for j in judged], [j.upper for j in judged], [j.p for j in judged])
-    pq.write_table(everything, draft.file(DETECTOR_MATCHES))
-    pq.write_table(everything.take(pa.array(speaking)), draft.file(MATCHES))
-    people = [reference_table(seen, case.people, case.train, case.holdout) for seen in examined]
-    pq.write_table(pa.concat_tables(people), draft.file(REFERENCE))
+    case = Case(
+        train,
+        holdout,
+        synthetic,
+        settings,
+        alpha_spent,
+        doubles,
+        people,
+        other,
+        cohort,
+        evidence,
+        groups,
+        source,
+    )
+    return case, examined, plants

@@ -25,13 +25,14 @@ class Run:
     """The most similar `length` images all match training images, of `patients` distinct patients.
 
     `smallest_detectable`: so many distinct patients in a run would have sufficed at the given alpha; None when the
-    cohorts are too small for any run to suffice.
+    cohorts are too small for any run to suffice, or the set for a run so long; `needed` stands in the second case too.
     """
 
     length: int
     patients: int
     p_value: float
     smallest_detectable: int | None
+    needed: int | None = None
 
 
 def excess_test(
@@ -56,10 +57,13 @@ def excess_test(
     return Excess(count, nearest_patient.size, expected, (1 + as_large) / (draws + 1))
 
 
-def leading_run(nearest_patient_sorted: np.ndarray, in_train: np.ndarray, alpha: float) -> Run:
+def leading_run(
+    nearest_patient_sorted: np.ndarray, in_train: np.ndarray, alpha: float, different: int | None = None
+) -> Run:
     """(N,) codes of the nearest patients, most similar image first → the leading run of training matches.
 
     A run at least this long needs all its d distinct patients in T: p = prod_{i<d} (n_T - i) / (P - i), exact.
+    `different`: how many of the N images are different ones, all unless given; twins cannot match d patients.
     """
     nearest, in_train = _checked(nearest_patient_sorted, in_train)
     outside = np.flatnonzero(~in_train[nearest])
@@ -67,10 +71,9 @@ def leading_run(nearest_patient_sorted: np.ndarray, in_train: np.ndarray, alpha:
     patients = int(np.unique(nearest[:length]).size)
     n_train, n_all = int(in_train.sum()), in_train.size
     p_value = float(_all_in_train(n_train, n_all)[patients])
-    detectable = smallest_detectable_run(n_train, n_all - n_train, alpha)
-    if detectable is not None and detectable > nearest.size:
-        detectable = None
-    return Run(length, patients, p_value, detectable)
+    needed = smallest_detectable_run(n_train, n_all - n_train, alpha)
+    enough = needed is not None and needed <= (nearest.size if different is None else different)
+    return Run(length, patients, p_value, needed if enough else None, needed)
 
 
 def smallest_detectable_run(n_train: int, n_holdout: int, alpha: float) -> int | None:

@@ -4,6 +4,7 @@ Axes: N pairs of descriptions (T, D), M rows of a cohort, n pairs of rows.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,6 +47,26 @@ def components(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
         low, high = sorted((root(int(left)), root(int(right))))
         parent[high] = low
     return np.array([root(row) for row in range(count)], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Variety:
+    """`distinct`: images that are left when of images that are one and the same only one counts; `repeated`: images
+    that have a twin; `groups`: sets of twins; `largest`: images in the largest set (1 when nothing repeats)."""
+
+    distinct: int
+    repeated: int
+    groups: int
+    largest: int
+
+
+def variety(groups: np.ndarray) -> Variety:
+    """(N,) group of each image, as `components` gives them → how many different images there are."""
+    if groups.size < 1:
+        raise ValueError("at least one image is needed")
+    sizes = np.unique(groups, return_counts=True)[1]
+    twins = sizes[sizes > 1]
+    return Variety(int(sizes.size), int(twins.sum()), int(twins.size), int(sizes.max()))
 
 
 def nearest_in_pairs(count: int, pairs: np.ndarray, distance: np.ndarray) -> np.ndarray:

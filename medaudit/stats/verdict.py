@@ -1,7 +1,8 @@
 """The verdict and its words: one rule for every audit. STATISTICS 7.
 
-A finding comes before a doubt: copies that were found stay found, however weak the rest of the audit is. One doubt
-comes before the cohort test: people who are both in T and in H make its null hypothesis meaningless.
+A finding comes before a doubt: copies that were found stay found, however weak the rest of the audit is. Some
+doubts come before the cohort test, because its null hypothesis, that chance alone decided who is in T and who in H,
+is meaningless: people who are in both, one patient id for most images of a cohort, T and H of different sources.
 """
 
 import math
@@ -14,6 +15,8 @@ RELEASE_SUPPORTED = "release-supported"
 DO_NOT_RELEASE = "do-not-release"
 INCONCLUSIVE = "inconclusive"
 NO_WORDS: Mapping[str, str] = {}
+
+_ENOUGH_IMAGES = 10  # of a cohort before one patient's share of them means anything
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,22 @@ class CohortEvidence:
     run_patients: int
     run_p: float
     run_alpha: float
-    run_detectable: int | None  # None: the cohorts are too small for any run to be evidence
+    run_detectable: int | None  # None: the cohorts or S are too small for any run to be evidence
+    run_needed: int | None = None  # the same whatever the size of S
 
     @property
     def rejects(self) -> bool:
         """Whether one of both tests rejects "S is no closer to T than to H"."""
         return self.excess_p <= self.excess_alpha or self.run_p <= self.run_alpha
+
+
+@dataclass(frozen=True)
+class SourceDoubt:
+    """T and H differ more in a feature, named in words, than halves of one source would."""
+
+    feature: str
+    p_value: float
+    level: float
 
 
 def decide(
@@ -56,6 +69,10 @@ def decide(
     detectors_without_line: tuple[str, ...] = (),
     duplicates_in_train: int = 0,
     duplicates_across: int = 0,
+    most_of_one: tuple[int, int] = (0, 0),
+    source: SourceDoubt | None = None,
+    distinct: int | None = None,
+    largest_group: int = 1,
     patient_level: bool = True,
     searched_whole: bool = True,
     rate_upper: float | None = None,
@@ -66,43 +83,45 @@ def decide(
 ) -> tuple[str, list[str]]:
     """The verdict, and its reasons with the most decisive first.
 
-    flagged: images that a flag rule names and that are neither withheld nor cleared; patients_exposed: whom they
-    show; power: of the required kinds only; negative: unseen people flagged; negative_promise: the share of unseen
-    people that the flag rules promise to flag at most; detectors_without_line: detectors whose reference is too
-    small for a tail; rate_upper, hidden: the bounds of STATISTICS 6, for the sentence of a supported release;
+    flagged: images that a flag rule names, neither withheld nor cleared; patients_exposed: whom they show; power: of
+    the required kinds; negative: unseen people flagged; negative_promise: the share that the flag rules promise to
+    flag at most; detectors_without_line: those whose reference is too small for a tail; most_of_one: images of the
+    patient with the most in T and in H; source: how T and H differ when they do; distinct, largest_group: different
+    images of S, and images in its largest set of twins; rate_upper, hidden: the bounds of a supported release.
     kind_words: how a kind of planted copy reads after "copies"; unplanted: required kinds that could not be planted.
     """
     found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
     rejected = _cohort_sentences(cohort)
-    voids = _leak_sentences(duplicates_across)
+    different = synthetic if distinct is None else distinct
+    train = train_images, train_patients, most_of_one[0]
+    holdout = holdout_images, holdout_patients, most_of_one[1]
+    voids = _leak_sentences(duplicates_across) + one_id_sentences(train, holdout) + _source_sentences(source)
     doubts = [
         *_search_sentences(searched_whole),
         *voids,
-        *_patient_sentences(patient_level, train_images, train_patients, holdout_images, holdout_patients),
-        *_reference_sentences(
-            detectors_without_line, cohort.run_detectable, train_patients, holdout_patients
-        ),
+        *_no_id_sentences(patient_level),
+        *_reference_sentences(detectors_without_line, cohort, different, train_patients, holdout_patients),
         *_power_sentences(power, required_power, kind_words),
         *_unplanted_sentences(unplanted, kind_words),
         *_negative_sentences(negative, negative_promise),
     ]
     notes = _notes(suspects, expected_suspects, duplicates_in_train)
+    notes += _variety_sentences(synthetic, different, largest_group)
     if found or (rejected and not voids):
         return DO_NOT_RELEASE, [*found, *rejected, *doubts, *notes]
     if doubts:
         return INCONCLUSIVE, [*doubts, *rejected, *notes]
-    supported = zero_found_wording(synthetic, rate_upper, hidden, alpha)
-    return RELEASE_SUPPORTED, [
-        supported,
-        _cohort_clear(cohort),
-        _power_clear(power, required_power, kind_words),
-        *notes,
-    ]
+    supported = zero_found_wording(synthetic, rate_upper, hidden, alpha, different)
+    seen = _power_clear(power, required_power, kind_words)
+    return RELEASE_SUPPORTED, [supported, _cohort_clear(cohort), seen, *notes]
 
 
-def zero_found_wording(synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float) -> str:
-    """The sentence about what may still be in there when nothing was flagged."""
-    found = f"0 of {synthetic:,} images were found to copy a patient's scan"
+def zero_found_wording(
+    synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float, different: int | None = None
+) -> str:
+    """The sentence about what may still be in there when nothing was flagged; `different`: images that are no twins."""
+    several = f" ({different:,} of them different)" if different is not None and different < synthetic else ""
+    found = f"0 of {synthetic:,} images{several} were found to copy a patient's scan"
     if rate_upper is None and hidden is None:
         return f"{found}; the controls are too weak to bound what was missed."
     parts = [found]
@@ -165,30 +184,46 @@ def _leak_sentences(duplicates_across: int) -> list[str]:
     ]
 
 
-def _patient_sentences(
-    patient_level: bool, train_images: int, train_patients: int, holdout_images: int, holdout_patients: int
-) -> list[str]:
+def _source_sentences(source: SourceDoubt | None) -> list[str]:
+    if source is None:
+        return []
+    return [
+        f"The training and the held-out films are not of one source: they differ in {source.feature} "
+        f"({_p(source.p_value)}, allowed {source.level:g}), so the held-out people are no fair comparison; take both "
+        "from one source, prepared in one way, and let split draw them."
+    ]
+
+
+def _no_id_sentences(patient_level: bool) -> list[str]:
+    if patient_level:
+        return []
+    return [
+        "The cohorts carry no patient ids, so images of one patient may count as several people; give patient ids, "
+        "or state one_image_one_patient in the config if each patient has one image."
+    ]
+
+
+def one_id_sentences(train: tuple[int, int, int], holdout: tuple[int, int, int]) -> list[str]:
+    """Each side as images, patients, images of the patient with the most."""
     sentences = []
-    if not patient_level:
-        sentences.append(
-            "The cohorts carry no patient ids, so images of one patient may count as several people; give patient ids, "
-            "or state one_image_one_patient in the config if each patient has one image."
-        )
-    for name, images, patients in (
-        ("training", train_images, train_patients),
-        ("held-out", holdout_images, holdout_patients),
-    ):
+    for name, (images, patients, most) in (("training", train), ("held-out", holdout)):
         if patients == 1 and images > 1:
             sentences.append(
                 f"All {images:,} {name} images carry one patient id, so nothing can be said about people; check where "
                 "the ids were read from."
             )
+        elif images >= _ENOUGH_IMAGES and 2 * most > images:
+            sentences.append(
+                f"{most:,} of {images:,} {name} images carry one and the same patient id, so several people may count "
+                "as one; check where the ids were read from."
+            )
     return sentences
 
 
 def _reference_sentences(
-    without_line: tuple[str, ...], run_detectable: int | None, train_patients: int, holdout_patients: int
-) -> list[str]:
+    without_line: tuple[str, ...], cohort: CohortEvidence, different: int, train_patients: int, holdout_patients: int
+) -> list[str]:  # fmt: skip
+    needed = cohort.run_needed
     people = f"{train_patients:,} training and {holdout_patients:,} held-out patients"
     sentences = []
     if without_line:
@@ -196,9 +231,19 @@ def _reference_sentences(
             f"With {people} there are too few different people to say how close chance comes "
             f"({', '.join(without_line)}); add held-out patients."
         )
-    if run_detectable is None:
+    if cohort.run_detectable is None and needed is None:
         sentences.append(
             f"With {people} no run of training matches could have been evidence; add held-out patients."
+        )
+    elif needed is not None and train_patients > 1 and 2 * needed > train_patients:
+        sentences.append(
+            f"With {people} the cohort test sees copying only when {needed:,} training patients are copied, more than "
+            "half of them; add held-out patients."
+        )
+    elif cohort.run_detectable is None:
+        sentences.append(
+            f"The set holds only {_count(different, 'different image')}, and no fewer than {needed:,} could have been "
+            "evidence that it is closer to the training patients than to unseen ones; audit more images of this model."
         )
     return sentences
 
@@ -254,6 +299,20 @@ def _notes(suspects: int, expected_suspects: float, duplicates_in_train: int) ->
             "cannot serve as unseen people; run dedup to remove them."
         )
     return notes
+
+
+def _variety_sentences(synthetic: int, different: int, largest: int) -> list[str]:
+    if different >= synthetic:
+        return []
+    counted = "images that are the same count once in every limit"
+    if different == 1:
+        return [f"All {synthetic:,} images are one and the same: the set has no variety, and {counted}."]
+    if 2 * largest >= synthetic:
+        return [
+            f"{largest:,} of {synthetic:,} images are one and the same, so the set has little variety; it holds "
+            f"{different:,} different images, and {counted}."
+        ]
+    return [f"{synthetic:,} images are {different:,} different ones: the others repeat them, and {counted}."]
 
 
 def _cohort_clear(cohort: CohortEvidence) -> str:

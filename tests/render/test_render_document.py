@@ -12,7 +12,7 @@ from medaudit.errors import ReportLeak
 from medaudit.render import build
 from medaudit.render.build import words
 from medaudit.render.confidential import PAIRS_SHOWN, ROWS_SHOWN, Details, _chosen, match_table
-from medaudit.render.document import Cell, Document, KeyNumbers, SignOff, Table
+from medaudit.render.document import Cell, Document, KeyNumbers, Section, SignOff, Table
 from medaudit.render.facts import Summary, plain_text
 from medaudit.render.glossary import entries_for, terms
 from medaudit.render.pages import verdict_sentence
@@ -85,6 +85,7 @@ def test_two_pages_hold_what_a_board_needs(refused: Document) -> None:
         "What this audit could have seen",
         "What was not tested",
         "Held back, changed, marked",
+        "What would change it",
         "Conditions",
         "Sign-off",
     ]
@@ -109,6 +110,29 @@ def test_key_numbers_stand_beside_interval_and_reference(refused: Document) -> N
     assert found.value.value == 240
     assert found.low is not None and found.high is not None and found.low < 240 / 256 < found.high
     assert rows["False alarms: unseen people flagged"].high == pytest.approx(0.0260, abs=1e-4)
+
+
+def test_what_would_change_it_stands_on_the_second_page() -> None:
+    for case, expected in (
+        ("refused", "Withholding the 240 flagged images would not be enough"),
+        ("inconclusive", "with at least 2 more held-out patients"),
+        ("supported", None),
+    ):
+        found = [s for s in samples.document(case).sections if s.title == "What would change it"]
+        assert len(found) == (expected is not None)
+        if expected is not None:
+            assert found[0].page == "second" and expected in "\n".join(words_of(found[0]))
+
+
+def words_of(section: Section) -> list[str]:
+    return list(words(section.model_dump()))
+
+
+def test_unseen_people_of_another_source_are_not_called_the_same() -> None:
+    assert "unseen patients from the same source." in said(samples.document("supported"))
+    other = samples.facts(samples.audit("inconclusive")).model_copy(update={"one_source": False})
+    summary = samples.summary("inconclusive").model_copy(update={"audit": other})
+    assert "unseen patients from the same source." not in said(build.shareable(summary))
 
 
 def test_nothing_is_called_safe_and_nothing_shouts() -> None:

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medaudit.stats.duplicates import (
+    Variety,
     components,
     duplicate_line,
     groups_across,
     nearest_in_pairs,
     pair_distances,
     unordered_pairs,
+    variety,
 )
 
 ROWS = 11
@@ -65,3 +67,11 @@ def test_nearest_in_pairs() -> None:
 def test_groups_across() -> None:
     group, patient = np.array([0, 1, 0, 1, 4]), np.array([5, 6, 7, 6, 5])
     assert groups_across(group, patient).tolist() == [True, False, True, False, False]
+
+
+def test_twins_are_counted_once() -> None:
+    assert variety(np.array([0, 1, 2])) == Variety(distinct=3, repeated=0, groups=0, largest=1)
+    assert variety(np.array([0, 1, 0, 3, 1, 0, 6])) == Variety(distinct=4, repeated=5, groups=2, largest=3)
+    assert variety(np.zeros(9, dtype=int)) == Variety(distinct=1, repeated=9, groups=1, largest=9)
+    with pytest.raises(ValueError):
+        variety(np.zeros(0, dtype=int))

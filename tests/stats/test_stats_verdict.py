@@ -13,6 +13,7 @@ from medaudit.stats.verdict import (
     INCONCLUSIVE,
     RELEASE_SUPPORTED,
     CohortEvidence,
+    SourceDoubt,
     decide,
     zero_found_wording,
 )
@@ -55,6 +56,22 @@ DOUBTS = {
     "leak": ({"duplicates_across": 3}, "in the training and in the held-out cohort"),
     "no ids": ({"patient_level": False}, "no patient ids"),
     "one id": ({"holdout_patients": 1}, "All 1,150 held-out images carry one patient id"),
+    "most of one id": (
+        {"most_of_one": (601, 3)},
+        "601 of 1,200 training images carry one and the same patient id",
+    ),
+    "source": (
+        {"source": SourceDoubt("sharpness", 1 / 10_001, 0.001)},
+        "not of one source: they differ in sharpness (p = 0.0001, allowed 0.001)",
+    ),
+    "few images": (
+        {"distinct": 3, "cohort": dataclasses.replace(CALM, run_detectable=None, run_needed=7)},
+        "The set holds only 3 different images, and no fewer than 7",
+    ),
+    "tiny hold-out": (
+        {"cohort": dataclasses.replace(CALM, run_detectable=351, run_needed=351)},
+        "only when 351 training patients are copied, more than half of them; add held-out patients",
+    ),
     "one id in training": ({"train_patients": 1}, "All 1,200 training images carry one patient id"),
     "no tail": ({"detectors_without_line": ("rmse", "tile")}, "(rmse, tile)"),
     "no run": ({"cohort": dataclasses.replace(CALM, run_detectable=None)}, "no run of training matches"),
@@ -80,7 +97,7 @@ def test_each_doubt_alone_makes_it_inconclusive(name):
     verdict, reasons = decide(**{**CLEAN, "kind_words": {"mirror": "mirrored"}, **change})
     assert verdict == INCONCLUSIVE
     assert words in reasons[0]
-    assert len(reasons) == 1
+    assert len(reasons) == 1 + ("distinct" in change)  # twins are told beside the doubt
 
 
 @pytest.mark.parametrize("name", ["nothing", *DOUBTS])
@@ -107,6 +124,34 @@ def test_a_rejecting_cohort_test_refuses(cohort, words):
     assert words in reasons[0]
 
 
+VOIDS = ("leak", "one id", "one id in training", "most of one id", "source")
+ABOUT_COHORT = ("no run", "few images", "tiny hold-out")  # these set the cohort evidence themselves
+
+
+@pytest.mark.parametrize("name", VOIDS)
+def test_what_makes_the_null_meaningless_voids_the_cohort_test_but_not_a_flag(name):
+    change, words = DOUBTS[name]
+    verdict, reasons = decide(**{**CLEAN, **change, "cohort": RUN})
+    assert verdict == INCONCLUSIVE and words in reasons[0] and "all match training images" in reasons[1]
+    assert decide(**{**CLEAN, **change, "cohort": RUN, **FLAGS})[0] == DO_NOT_RELEASE
+
+
+def test_twins_are_counted_once_and_told():
+    for distinct, largest, words in (
+        (1, 5000, "All 5,000 images are one and the same: the set has no variety"),
+        (
+            40,
+            4961,
+            "4,961 of 5,000 images are one and the same, so the set has little variety; it holds 40 different",
+        ),
+        (4990, 3, "5,000 images are 4,990 different ones: the others repeat them"),
+    ):
+        verdict, reasons = decide(**{**CLEAN, "distinct": distinct, "largest_group": largest})
+        assert verdict == RELEASE_SUPPORTED and words in reasons[-1]
+        assert reasons[0].startswith(f"0 of 5,000 images ({distinct:,} of them different) were found")
+    assert not any("different" in reason for reason in decide(**{**CLEAN, "distinct": 5000})[1])
+
+
 def test_people_in_both_cohorts_void_the_cohort_test_but_not_a_flag():
     leak = {"cohort": EXCESS, "duplicates_across": 1}
     verdict, reasons = decide(**{**CLEAN, **leak})
@@ -117,7 +162,7 @@ def test_people_in_both_cohorts_void_the_cohort_test_but_not_a_flag():
 
 
 def test_other_doubts_do_not_void_the_cohort_test():
-    for change, _ in (value for key, value in DOUBTS.items() if key not in ("leak", "no run")):
+    for change, _ in (value for key, value in DOUBTS.items() if key not in (*VOIDS, *ABOUT_COHORT)):
         assert decide(**{**CLEAN, **change, "cohort": RUN})[0] == DO_NOT_RELEASE
 
 

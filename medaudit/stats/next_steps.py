@@ -1,0 +1,267 @@
+"""What would change the verdict, in sentences that begin with something to do. Nothing where nothing need be done.
+
+The reasons say what was found; these say who can do what about it: withhold, train again, bring more people, mend
+the cohorts. Axes: none.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from medaudit.stats.cohort_test import smallest_detectable_run
+from medaudit.stats.intervals import Rate, clopper_pearson
+from medaudit.stats.tail import MIN_REFERENCE
+from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED, CohortEvidence
+
+_MOST_PEOPLE = 1 << 20  # held-out patients that anyone could be asked for
+_MOST_PLANTS = 100_000
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The verdict on S without its flagged images; `reasons` of the second look, the most decisive first."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    synthetic: int
+    flagged: int
+    cohort_rejects: bool
+    alpha: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether withholding alone makes the rest fit for release."""
+        return self.verdict == RELEASE_SUPPORTED
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an audit found, as far as somebody can do something about it."""
+
+    verdict: str
+    synthetic: int
+    flagged: int
+    patients_exposed: int
+    train_patients: int
+    holdout_patients: int
+    cohort: CohortEvidence
+    rest: Rest | None = None  # None: nothing flagged, nothing would be left, or a second look already
+    second_look: bool = False
+    power: Mapping[str, Rate] | None = None  # of the required kinds
+    kind_words: Mapping[str, str] = field(default_factory=dict)  # how a kind reads after "copies"
+    required_power: float = 0.9
+    negative_broken: bool = False  # more unseen people flagged than promised
+    without_line: bool = False  # a detector has too few different unseen people
+    duplicates_in_train: int = 0
+    duplicates_across: int = 0
+    one_id: bool = False  # most images of a cohort carry one patient id
+    source_differs: bool = False
+    patient_level: bool = True
+    distinct: int | None = None
+
+    @property
+    def different(self) -> int:
+        """Images of S that are no twins."""
+        return self.synthetic if self.distinct is None else self.distinct
+
+
+def next_steps(standing: Standing) -> list[str]:
+    """The steps, the most decisive first; none for a release that is supported."""
+    if standing.verdict == RELEASE_SUPPORTED:
+        return []
+    broken = _cohort_steps(standing)
+    steps = _flag_steps(standing)
+    undecided = INCONCLUSIVE in (standing.verdict, standing.rest.verdict if standing.rest else None)
+    training = _training_steps(standing) if standing.verdict == DO_NOT_RELEASE else []
+    bring = [*_people_steps(standing), *_control_steps(standing)] if undecided else []
+    return [*steps, *training, *broken, *bring]
+
+
+def remainder_wording(flagged: int, rest: Rest) -> str:
+    """Whether withholding the flagged images is enough, in one sentence."""
+    images = f"Withholding the {_count(flagged, 'flagged image')}"
+    remain = f"the remaining {_count(rest.synthetic, 'image')}"
+    if rest.enough:
+        passes = "passes" if rest.synthetic == 1 else "pass"
+        return (
+            f"{images} would be enough: {remain} {passes} the same audit with the {rest.alpha:g} of alpha that a "
+            "second look has; release with --withhold-flagged writes them."
+        )
+    found = []
+    if rest.flagged:
+        found.append(f"{rest.flagged:,} more {'is' if rest.flagged == 1 else 'are'} flagged")
+    if rest.cohort_rejects:
+        found.append("the cohort test still rejects")
+    if rest.verdict == INCONCLUSIVE or not found:
+        return (
+            f"{images} would not be enough: an audit of {remain} is inconclusive, for reasons that withholding "
+            "does not mend."
+        )
+    return f"{images} would not be enough: among {remain}, {' and '.join(found)}."
+
+
+def needed_holdout(train_patients: int, different: int, run_alpha: float) -> int | None:
+    """The fewest held-out patients with which the leading run can be evidence in so many different images.
+
+    It may take no more than half of the training patients either. None when no number would do.
+    """
+    most = min(different, train_patients // 2)
+
+    def will_do(holdout: int) -> bool:
+        run = smallest_detectable_run(train_patients, holdout, run_alpha)
+        return run is not None and run <= most
+
+    low, high = 0, 1
+    while not will_do(high):
+        low, high = high, 2 * high
+        if high > _MOST_PEOPLE:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if will_do(middle) else (middle, high)
+    return high
+
+
+def needed_plants(required_power: float, confidence: float) -> int:
+    """The fewest plants of a kind whose power, all found, has a lower limit of `required_power`."""
+    count = max(1, math.floor(math.log((1 - confidence) / 2) / math.log(required_power)))
+    while count < _MOST_PLANTS and clopper_pearson(count, count, confidence).low < required_power:
+        count += 1
+    return count
+
+
+def _flag_steps(standing: Standing) -> list[str]:
+    flagged = standing.flagged
+    if not flagged:
+        return []
+    they = "it is" if flagged == 1 else "they are"
+    steps = [f"Withhold the {_count(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
+    if standing.rest is not None:
+        steps.append(remainder_wording(flagged, standing.rest))
+        if standing.rest.verdict == INCONCLUSIVE:
+            steps += standing.rest.reasons[:1]
+    elif flagged == standing.synthetic:
+        steps = ["Every image is flagged, so withholding would leave nothing to release."]
+    elif standing.second_look:
+        steps.append("Flagged images were withheld once already; a second time cannot clear the rest.")
+    return steps
+
+
+def _training_steps(standing: Standing) -> list[str]:
+    steps = []
+    if standing.flagged:
+        exposed = standing.patients_exposed
+        account = "accounts" if exposed == 1 else "account"
+        steps.append(
+            f"{_count(exposed, 'training patient')} of {standing.train_patients:,} {account} for the flags: train "
+            "again without them, if they are few, or give the model more patients."
+        )
+    rest = standing.rest
+    if (rest is None and standing.cohort.rejects) or (rest is not None and rest.verdict == DO_NOT_RELEASE):
+        steps.append(
+            "Train again so that the model remembers less: on more patients, or with fewer passes over them; then "
+            "generate and audit a new set."
+        )
+    return steps
+
+
+def _cohort_steps(standing: Standing) -> list[str]:
+    """What is wrong with T and H themselves."""
+    steps = []
+    if standing.duplicates_across:
+        steps.append(
+            "Run dedup on the whole real cohort, split it again, and train and audit with the new halves: now the "
+            "same film is in both."
+        )
+    if standing.duplicates_in_train:
+        pairs = "pair" if standing.duplicates_in_train == 1 else "pairs"
+        steps.append(
+            f"Run dedup on the real cohort before the next training: {standing.duplicates_in_train:,} {pairs} of "
+            "training films stand under two patients, and repeated films are remembered first."
+        )
+    if standing.one_id:
+        steps.append(
+            "Read the patient ids again: inspect shows where they were found; ingest takes --manifest or "
+            "--patient-regex."
+        )
+    if not standing.patient_level:
+        steps.append(
+            "Ingest again with patient ids (--manifest or --patient-regex); if each patient has one image, say so "
+            "with --one-image-one-patient."
+        )
+    if standing.source_differs:
+        steps.append(
+            "Ingest the films of training and hold-out together, with one preparation, and let split draw both; the "
+            "model has to be trained again on the new half."
+        )
+    return steps
+
+
+def _people_steps(standing: Standing) -> list[str]:
+    """More held-out patients, or more images."""
+    cohort, people = standing.cohort, standing.train_patients + standing.holdout_patients
+    run = cohort.run_needed
+    # A run that half of T could give is out of reach only for want of images.
+    few_images = cohort.run_detectable is None and run is not None and 2 * run <= standing.train_patients
+    if few_images:
+        return [
+            f"Generate and audit more different images: the set holds {standing.different:,}, and the cohort test "
+            f"needs {run:,}."
+        ]
+    blind = cohort.run_detectable is None or (run is not None and 2 * run > standing.train_patients)
+    short = max(0, MIN_REFERENCE - people) if standing.without_line else 0
+    if not blind and not standing.without_line:
+        return []
+    needed = needed_holdout(standing.train_patients, standing.different, cohort.run_alpha) if blind else None
+    if blind and needed is None:
+        return [
+            f"Bring more people: {_count(standing.train_patients, 'training patient')} and "
+            f"{_count(standing.different, 'different image')} are too few for any hold-out to help."
+        ]
+    missing = max(short, (needed or 0) - standing.holdout_patients)
+    if missing > 0:
+        return [
+            f"Keep more patients away from the model: with at least {missing:,} more held-out patients this "
+            "audit could have come to a verdict; half and half is best."
+        ]
+    return ["Keep more patients away from the model; half and half is best."]
+
+
+def _control_steps(standing: Standing) -> list[str]:
+    """Which planted copies were missed, and whether planting more would do."""
+    power = standing.power or {}
+    weak = {kind: rate for kind, rate in power.items() if rate.low < standing.required_power}
+    few = [kind for kind, rate in weak.items() if rate.count == rate.of]
+    missed = [kind for kind in weak if kind not in few]
+    all_of, too_few = _named(few, standing.kind_words), _named(missed, standing.kind_words)
+    steps = []
+    if few:
+        confidence = next(iter(weak.values())).confidence
+        steps.append(
+            f"Plant more copies, at least {needed_plants(standing.required_power, confidence):,} of each kind "
+            f"(plants in the config; it takes as many training images): all {all_of} were found, but they were "
+            "too few to say so."
+        )
+    if missed:
+        steps.append(
+            f"Make the audit see more: it missed too many {too_few}. More held-out patients lower the line, "
+            "larger images (--size) tell people better apart, and fewer synthetic images need a less strict line."
+        )
+    if not power:
+        steps.append("Name the kinds of copies that must be found (required_kinds in the config).")
+    if standing.negative_broken:
+        steps.append(
+            "Look at the unseen people who were flagged: two ids of one patient, or films of one person in both "
+            "cohorts, are the usual cause; dedup finds the same film."
+        )
+    return steps
+
+
+def _named(kinds: list[str], kind_words: Mapping[str, str]) -> str:
+    """Copies of these kinds, in words."""
+    words = [f"copies {kind_words.get(kind, kind)}" for kind in kinds]
+    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

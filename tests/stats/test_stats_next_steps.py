@@ -1,0 +1,169 @@
+"""What would change the verdict: each situation by itself, and sentences that a hospital can act on."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medaudit.stats.cohort_test import smallest_detectable_run
+from medaudit.stats.intervals import clopper_pearson
+from medaudit.stats.next_steps import (
+    Rest,
+    Standing,
+    needed_holdout,
+    needed_plants,
+    next_steps,
+    remainder_wording,
+)
+from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED, CohortEvidence
+
+CALM = CohortEvidence(
+    nearest_in_train=260, of=500, expected=250.0, excess_p=0.2, excess_alpha=0.01, run_length=1, run_patients=1,
+    run_p=0.5, run_alpha=0.01, run_detectable=7, run_needed=7,
+)  # fmt: skip
+RUN = dataclasses.replace(CALM, run_length=40, run_patients=31, run_p=1e-12)
+DOUBTFUL = Standing(
+    verdict=INCONCLUSIVE, synthetic=500, flagged=0, patients_exposed=0, train_patients=120, holdout_patients=110,
+    cohort=CALM, power={"flip": clopper_pearson(100, 100)},
+)  # fmt: skip
+PASSES = Rest(RELEASE_SUPPORTED, ("0 of 488 images were found.",), 488, 0, False, 0.025)
+FLAGGED = dataclasses.replace(DOUBTFUL, verdict=DO_NOT_RELEASE, flagged=12, patients_exposed=5, rest=PASSES)
+
+SITUATIONS = {
+    "leak": ({"duplicates_across": 2}, "Run dedup on the whole real cohort, split it again"),
+    "twins in T": ({"duplicates_in_train": 1}, "1 pair of training films stand"),
+    "one id": ({"one_id": True}, "Read the patient ids again"),
+    "no ids": ({"patient_level": False}, "Ingest again with patient ids"),
+    "source": ({"source_differs": True}, "Ingest the films of training and hold-out together"),
+    "blind": (
+        {"holdout_patients": 2, "cohort": dataclasses.replace(CALM, run_detectable=None, run_needed=None)},
+        "with at least 5 more held-out patients",
+    ),
+    "over half": (
+        {"holdout_patients": 4, "cohort": dataclasses.replace(CALM, run_detectable=81, run_needed=81)},
+        "with at least 3 more held-out patients",
+    ),
+    "few images": (
+        {"distinct": 3, "cohort": dataclasses.replace(CALM, run_detectable=None)},
+        "Generate and audit more different images: the set holds 3, and the cohort test needs 7.",
+    ),
+    "few people": (
+        {"without_line": True, "train_patients": 11, "holdout_patients": 9},
+        "with at least 20 more held-out patients",
+    ),
+    "few different people": ({"without_line": True}, "half and half is best"),
+    "plants": ({"power": {"flip": clopper_pearson(20, 20)}}, "at least 36 of each kind"),
+    "power": ({"power": {"flip": clopper_pearson(80, 100)}}, "it missed too many copies flip"),
+    "no power": ({"power": {}}, "Name the kinds of copies"),
+    "false alarms": ({"negative_broken": True}, "Look at the unseen people who were flagged"),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_each_doubt_has_its_step(name):
+    change, words = SITUATIONS[name]
+    steps = next_steps(dataclasses.replace(DOUBTFUL, **change))
+    assert len(steps) == 1 and words in steps[0]
+
+
+def test_nothing_to_do():
+    assert next_steps(dataclasses.replace(DOUBTFUL, verdict=RELEASE_SUPPORTED, duplicates_in_train=3)) == []
+
+
+def test_flags_that_withholding_mends():
+    steps = next_steps(FLAGGED)
+    assert steps[0] == "Withhold the 12 flagged images: they are marked `flagged` in matches.parquet."
+    assert steps[1] == (
+        "Withholding the 12 flagged images would be enough: the remaining 488 images pass the same audit with the "
+        "0.025 of alpha that a second look has; release with --withhold-flagged writes them."
+    )
+    assert steps[2].startswith("5 training patients of 120 account for the flags") and len(steps) == 3
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        (
+            Rest(DO_NOT_RELEASE, ("x",), 488, 3, False, 0.025),
+            "among the remaining 488 images, 3 more are flagged.",
+        ),
+        (Rest(DO_NOT_RELEASE, ("x",), 488, 0, True, 0.025), "the cohort test still rejects."),
+        (
+            Rest(DO_NOT_RELEASE, ("x",), 1, 1, True, 0.025),
+            "1 more is flagged and the cohort test still rejects.",
+        ),
+        (
+            Rest(INCONCLUSIVE, ("x",), 488, 0, True, 0.025),
+            "an audit of the remaining 488 images is inconclusive",
+        ),
+    ],
+)
+def test_flags_that_withholding_does_not_mend(rest, words):
+    sentence = remainder_wording(12, rest)
+    assert (
+        sentence.startswith("Withholding the 12 flagged images would not be enough: ") and words in sentence
+    )
+    steps = next_steps(dataclasses.replace(FLAGGED, rest=rest))
+    assert steps[1] == sentence
+    assert any(step.startswith("Train again so that") for step in steps) == (rest.verdict == DO_NOT_RELEASE)
+
+
+def test_no_rest_to_judge():
+    everything = next_steps(dataclasses.replace(FLAGGED, flagged=500, rest=None))
+    assert everything[0].startswith("Every image is flagged")
+    again = next_steps(dataclasses.replace(FLAGGED, rest=None, second_look=True))
+    assert "withheld once already" in again[1]
+    whole = next_steps(dataclasses.replace(DOUBTFUL, verdict=DO_NOT_RELEASE, cohort=RUN))
+    assert [step.split(":")[0] for step in whole] == ["Train again so that the model remembers less"]
+
+
+def test_doubts_of_an_undecided_rest_are_told_too():
+    rest = Rest(INCONCLUSIVE, ("The audit found 80 of 100 planted mirrored copies.",), 488, 0, False, 0.025)
+    steps = next_steps(
+        dataclasses.replace(
+            FLAGGED, rest=rest, power={"flip": clopper_pearson(80, 100)}, duplicates_in_train=4
+        )
+    )
+    assert steps[2] == rest.reasons[0]
+    assert any("missed too many copies flip" in step for step in steps)
+    assert any("4 pairs of training films stand" in step for step in steps)
+
+
+@pytest.mark.parametrize(("train", "different"), [(60, 48), (700, 500), (120, 7), (31, 400)])
+def test_needed_holdout_is_the_first_that_does(train, different):
+    found = needed_holdout(train, different, 0.01)
+    most = min(different, train // 2)
+    twin = next(n for n in range(1, 5000) if (smallest_detectable_run(train, n, 0.01) or 10**9) <= most)
+    assert found == twin
+
+
+def test_no_holdout_helps_one_image_or_one_patient():
+    assert needed_holdout(60, 0, 0.01) is None and needed_holdout(1, 50, 0.01) is None
+    nobody = dataclasses.replace(CALM, run_detectable=None, run_needed=None)
+    steps = next_steps(dataclasses.replace(DOUBTFUL, train_patients=1, cohort=nobody))
+    assert steps == [
+        "Bring more people: 1 training patient and 500 different images are too few for any hold-out to help."
+    ]
+
+
+@pytest.mark.parametrize("required", [0.5, 0.8, 0.9, 0.95])
+def test_needed_plants_is_the_first_that_does(required):
+    twin = next(n for n in range(1, 2000) if clopper_pearson(n, n, 0.95).low >= required)
+    assert needed_plants(required, 0.95) == twin
+
+
+@given(
+    st.sampled_from([DO_NOT_RELEASE, INCONCLUSIVE]), st.integers(0, 500), st.sampled_from([None, PASSES]),
+    st.sampled_from([CALM, RUN, SITUATIONS["blind"][0]["cohort"]]), st.lists(st.sampled_from(sorted(SITUATIONS))),
+)  # fmt: skip
+def test_every_step_is_a_sentence(verdict, flagged, rest, cohort, names):
+    standing = dataclasses.replace(
+        DOUBTFUL, verdict=verdict, flagged=flagged, rest=rest if flagged else None, cohort=cohort
+    )
+    for name in names:
+        standing = dataclasses.replace(standing, **SITUATIONS[name][0])
+    for step in next_steps(standing):
+        assert step[-1] == "." and (step[0].isupper() or step[0].isdigit()) and len(step) < 400
+        assert not re.search(r"nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", step)

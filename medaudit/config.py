@@ -157,14 +157,13 @@ class CopyNetSettings(Settings):
 
     size: int = Field(64, ge=16, le=512)  # pixels a side that the network sees
     fold: int = Field(4, ge=1, le=16)  # fold n x n pixels into channels before the first layer
-    channels: tuple[int, ...] = Field((64, 128, 192), min_length=1, max_length=6)  # one entry a stage
+    channels: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)  # one entry a stage
     blocks: int = Field(1, ge=1, le=16)  # residual blocks a stage
     values: int = Field(128, ge=8, le=2048)  # length of an embedding
     steps: int = Field(2000, ge=1)
     batch: int = Field(32, ge=2)  # films a step
     views: int = Field(2, ge=1, le=16)  # edited views of each film a step
     neighbours: int = Field(4, ge=1)  # films that share a batch because they look alike; 1: none
-    negatives: int = Field(4096, ge=0)  # remembered films a step that stand against the batch as well
     temperature: float = Field(0.07, gt=0)
     learning_rate: float = Field(2e-3, gt=0)
     warmup_steps: int = Field(50, ge=0)

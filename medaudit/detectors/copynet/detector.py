@@ -1,4 +1,7 @@
-"""The copy network behind the detectors' contract. Axes: N images, P poses, D values, B images at once."""
+"""An encoder behind the detectors' contract: the copy network, or one the hospital brings along.
+
+Axes: N images, P poses, D values, B images at once, S pixels a side.
+"""
 
 import numpy as np
 import torch
@@ -9,20 +12,25 @@ from medaudit.detectors.copynet.contrast import to_square
 _AT_ONCE = 16  # images a pass: always the same number, so that an image's bits never depend on its batch
 
 
-class CopyNet:
-    """Distance sqrt(2 - 2 cos) between the embeddings of two films.
+class EncoderDetector:
+    """Distance sqrt(2 - 2 cos) between the unit vectors that `network` gives (B, 1, S, S) films in [0, 1].
 
-    The asking side is tried as it is, mirrored, with black for white, and both; the network itself need not learn
-    to see past a mirror or the polarity.
+    The asking side is tried as it is, mirrored, with black for white, and both, or the first `poses` of these; the
+    network need not learn to see past a mirror or the polarity. `id` names the network in saved embeddings.
     """
 
-    name = "copynet"
-    meaning = (
-        "cosine of two films' embeddings by a network trained on this cohort to see through edits, "
-        "as sqrt(2 - 2 cos), over mirror and polarity"
-    )
-
-    def __init__(self, network: nn.Module, size: int, device: torch.device | str = "cpu", poses: int = 4) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        size: int,
+        name: str,
+        meaning: str,
+        *,
+        device: torch.device | str = "cpu",
+        poses: int = 4,
+        id: str = "",
+    ) -> None:
+        self.name, self.meaning, self.id = name, meaning, id
         self.device = torch.device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.size = size
@@ -30,22 +38,50 @@ class CopyNet:
 
     def describe(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, 1, D) float32 with mean square 1."""
-        return embed(self.network, to_square(images, self.size), self.device)[:, None]
+        return self._embed(images, 1)[:, 0]
 
     def poses(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, P, 1, D) float32; the first pose is the image as it is."""
+        return self._embed(images, self.asked)
+
+    def _embed(self, images: np.ndarray, poses: int) -> np.ndarray:
+        """(N, P, 1, D): scaled so that the root of the mean squared difference of two rows is sqrt(2 - 2 cos)."""
+        blank = np.zeros((1, *images.shape[1:]), dtype=np.float32)
+        parts = [
+            self._portion(images[start : start + _AT_ONCE], poses)
+            for start in range(0, len(images), _AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else self._portion(blank, poses)[:0]
+
+    def _portion(self, images: np.ndarray, poses: int) -> np.ndarray:
+        """At most _AT_ONCE images, filled up with black ones."""
         films = to_square(images, self.size)
-        asked = [films, films.flip(3), 1 - films, 1 - films.flip(3)][: self.asked]
-        return np.stack([embed(self.network, pose, self.device) for pose in asked], axis=1)[:, :, None]
+        films = torch.cat([films, films.new_zeros(_AT_ONCE - len(films), *films.shape[1:])])
+        with torch.inference_mode():
+            found = [self.network(pose.to(self.device)).float().cpu() for pose in _posed(films)[:poses]]
+        rows = torch.stack(found, dim=1)[: len(images), :, None]  # (B, P, 1, D)
+        return (rows * rows.shape[-1] ** 0.5).numpy()
 
 
-def embed(network: nn.Module, films: Tensor, device: torch.device) -> np.ndarray:
-    """(N, 1, S, S) → (N, D) float32 with mean square 1, so that the RMSE of two rows is sqrt(2 - 2 cos)."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(films), _AT_ONCE):
-            part = films[start : start + _AT_ONCE]
-            full = torch.cat([part, part.new_zeros(_AT_ONCE - len(part), *part.shape[1:])])
-            parts.append(network(full.to(device))[: len(part)].float().cpu())
-    rows = torch.cat(parts) if parts else network(films.new_zeros(1, *films.shape[1:]).to(device))[:0].cpu()
-    return (rows * rows.shape[1] ** 0.5).numpy()
+class CopyNet(EncoderDetector):
+    """The network of `training.train_copynet`, trained on the cohort whose copies it looks for."""
+
+    def __init__(
+        self, network: nn.Module, size: int, *, device: torch.device | str = "cpu", poses: int = 4, id: str = ""
+    ) -> None:
+        super().__init__(
+            network,
+            size,
+            "copynet",
+            "cosine of two films' embeddings by a network that learnt on the training cohort to see past edits, as "
+            "sqrt(2 - 2 cos), over mirror and polarity",
+            device=device,
+            poses=poses,
+            id=id,
+        )
+
+
+def _posed(films: Tensor) -> list[Tensor]:
+    """The film as it is, mirrored, in the other polarity, and both."""
+    mirrored = films.flip(3)
+    return [films, mirrored, 1 - films, 1 - mirrored]

@@ -27,7 +27,7 @@ from medaudit.detectors.copynet.objective import contrastive_loss
 from medaudit.detectors.copynet.state import CopyNetState, load_state, save_state
 from medaudit.errors import TrainingDiverged
 from medaudit.progress import SILENT, Progress
-from medaudit.seeds import derive, generator
+from medaudit.seeds import derive
 
 _LOSS_EVERY = 50  # steps between entries of the loss curve, at most
 
@@ -149,10 +149,7 @@ def _step(
     with torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings, device)):
         embedded = state.network(torch.cat([plain, together.films]))  # (B + V B, D)
     own, views = embedded[: len(plain)], embedded[len(plain) :]
-    remembered = _remembered(state.memory, settings.negatives, seed, step)
-    loss = contrastive_loss(
-        views, own, codes, together, state.memory[remembered], patient[remembered], settings.temperature
-    )
+    loss = contrastive_loss(views, own, codes, together, settings.temperature)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(list(state.network.parameters()), settings.clip_norm)
     for group in state.optimiser.param_groups:
@@ -170,15 +167,6 @@ def _partners(patient: Tensor, random: torch.Generator) -> Tensor:
     moved = torch.randint(1, max(2, count), (count,), generator=random, device=patient.device)
     partner = (line + moved) % count
     return torch.where(patient[partner] == patient, line, partner)
-
-
-def _remembered(memory: Tensor, negatives: int, seed: int, step: int) -> Tensor:
-    """Rows of the memory that stand against the batch: all embedded so far, or as many as are allowed by lot."""
-    known = (memory.abs().amax(dim=1) > 0).nonzero().flatten()
-    if len(known) <= negatives:
-        return known
-    drawn = generator(seed, "remembered", step).choice(len(known), negatives, replace=False)
-    return known[torch.from_numpy(np.sort(drawn)).to(known.device)]
 
 
 def _optimiser(

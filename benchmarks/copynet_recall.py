@@ -130,7 +130,9 @@ def recall(
     table = {}
     for kind, change in EDITS.items():
         random = [seeds.generator(seed, kind, int(row)) for row in rows]
-        others = [r.choice(np.flatnonzero(patient != patient[row])) for r, row in zip(random, rows, strict=True)]
+        others = [
+            r.choice(np.flatnonzero(patient != patient[row])) for r, row in zip(random, rows, strict=True)
+        ]
         made = [change(images[row], images[o], r) for row, o, r in zip(rows, others, random, strict=True)]
         asking = detector.poses(np.stack(made))[:, :, 0]  # (G, P, D)
         likeness = (asking @ references.T).max(axis=1)  # (G, N)
@@ -168,12 +170,18 @@ def main() -> None:
         settings = CopyNetSettings.model_validate(changes)
         network = build_encoder(describe_encoder(settings), arguments.seed)
     began = time.perf_counter()
-    table = recall(CopyNet(network, settings.size, arguments.device), images, patient, arguments.plants, arguments.seed)
-    print(f"# measured in {time.perf_counter() - began:.0f} s: {len(images)} films of {len(np.unique(patient))} patients")
+    table = recall(
+        CopyNet(network, settings.size, arguments.device), images, patient, arguments.plants, arguments.seed
+    )
+    print(
+        f"# measured in {time.perf_counter() - began:.0f} s: {len(images)} films of {len(np.unique(patient))} patients"
+    )
     print("| planted copy | recall@1 | recall@10 |\n|---|---|---|")
     for kind, (one, ten) in table.items():
         print(f"| {kind} | {one:.2f} | {ten:.2f} |")
-    print(f"| mean | {np.mean([v[0] for v in table.values()]):.3f} | {np.mean([v[1] for v in table.values()]):.3f} |")
+    print(
+        f"| mean | {np.mean([v[0] for v in table.values()]):.3f} | {np.mean([v[1] for v in table.values()]):.3f} |"
+    )
 
 
 if __name__ == "__main__":

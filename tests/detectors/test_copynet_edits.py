@@ -20,9 +20,7 @@ def films(count: int = 5, shape: tuple[int, int] = (48, 40)) -> Tensor:
 
 
 def run(chances: EditChances | None, seed: int = 1, count: int = 5) -> Edited:
-    return edit(
-        films(count), torch.arange(count).roll(1), torch.Generator().manual_seed(seed), chances
-    )
+    return edit(films(count), torch.arange(count).roll(1), torch.Generator().manual_seed(seed), chances)
 
 
 def only(**chances: float) -> EditChances:
@@ -39,7 +37,7 @@ def test_nothing_drawn_is_the_film_itself() -> None:
 def test_each_edit_changes_every_film_and_stays_in_range(name: str) -> None:
     edited = run(only(**{name: 1.0}), seed=3)
     assert edited.films.shape == (5, 1, 48, 40) and edited.films.dtype == torch.float32
-    assert 0 <= float(edited.films.min()) and float(edited.films.max()) <= 1
+    assert float(edited.films.min()) >= 0 and float(edited.films.max()) <= 1
     changed = (edited.films - films()).abs().amax(dim=(1, 2, 3))
     assert (changed > 1e-3).sum() >= 4, changed
 

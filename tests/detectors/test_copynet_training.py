@@ -115,7 +115,9 @@ def test_the_loss_is_its_definition() -> None:
 
 
 def test_look_alikes_of_other_patients_share_a_batch() -> None:
-    memory = torch.nn.functional.normalize(torch.tensor([[1, 0.0], [1, 0.1], [1, 0.2], [0, 1], [0.1, 1], [0, 0]]), dim=1)
+    memory = torch.nn.functional.normalize(
+        torch.tensor([[1, 0.0], [1, 0.1], [1, 0.2], [0, 1], [0.1, 1], [0, 0]]), dim=1
+    )
     patient = torch.tensor([0, 0, 1, 2, 3, 4])
     near = nearest_others(memory, patient, [0, 3, 5], 2)
     assert [found.tolist() for found in near] == [[2, 4], [4, 2], []]

@@ -56,8 +56,12 @@ def _highest(values: Tensor) -> Tensor:
     half = _FLAT_SIDE // 2
     padded = functional.pad(values, (half,) * 4, value=-torch.inf)
     for axis in (2, 3):
-        two = torch.maximum(padded.narrow(axis, 0, padded.shape[axis] - 1), padded.narrow(axis, 1, padded.shape[axis] - 1))
-        four = torch.maximum(two.narrow(axis, 0, two.shape[axis] - 2), two.narrow(axis, 2, two.shape[axis] - 2))
+        two = torch.maximum(
+            padded.narrow(axis, 0, padded.shape[axis] - 1), padded.narrow(axis, 1, padded.shape[axis] - 1)
+        )
+        four = torch.maximum(
+            two.narrow(axis, 0, two.shape[axis] - 2), two.narrow(axis, 2, two.shape[axis] - 2)
+        )
         size = values.shape[axis]
         padded = torch.maximum(four.narrow(axis, 0, size), padded.narrow(axis, 4, size))
     return padded

@@ -1,6 +1,8 @@
 """DenseNet-121 (Huang et al. 2017, table 1) up to its last feature map, with the parameter names of torchvision and
 torchxrayvision. Axes: B films, C channels, (Y, X) pixels, D = 1024 values."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -74,7 +76,7 @@ def _transition(width: int) -> nn.Sequential:
     return _named(parts)
 
 
-def _named(parts: dict[str, nn.Module]) -> nn.Sequential:
+def _named(parts: Mapping[str, nn.Module]) -> nn.Sequential:
     sequence = nn.Sequential()
     for name, part in parts.items():
         sequence.add_module(name, part)

@@ -67,7 +67,13 @@ class CopyNet(EncoderDetector):
     """The network of `training.train_copynet`, trained on the cohort whose copies it looks for."""
 
     def __init__(
-        self, network: nn.Module, size: int, *, device: torch.device | str = "cpu", poses: int = 4, id: str = ""
+        self,
+        network: nn.Module,
+        size: int,
+        *,
+        device: torch.device | str = "cpu",
+        poses: int = 4,
+        id: str = "",
     ) -> None:
         super().__init__(
             network,

@@ -3,6 +3,7 @@ published safetensors files. Axes: B films, L places (a class token and the patc
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,29 +23,38 @@ class Dinov2(nn.Module):
 
     def __init__(self, width: int, layers: int, grid: int) -> None:
         super().__init__()
-        self.embeddings = nn.Module()
-        self.embeddings.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.embeddings.position_embeddings = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
-        self.embeddings.patch_embeddings = nn.Module()
-        self.embeddings.patch_embeddings.projection = nn.Conv2d(3, width, _PATCH, stride=_PATCH)
-        self.encoder = nn.Module()
-        self.encoder.layer = nn.ModuleList([_Layer(width) for _ in range(layers)])
+        self.embeddings = _Embeddings(width, grid)
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList([_Layer(width) for _ in range(layers)])})
         self.layernorm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, films: Tensor) -> Tensor:
         """(B, 1, Y, X) → (B, C); sides are cut to whole patches."""
         films = ((films - _MEAN) / _DEVIATION).expand(-1, 3, -1, -1)
-        patches = self.embeddings.patch_embeddings.projection(films)  # (B, C, Y / 14, X / 14)
-        positions = self._positions(patches.shape[2], patches.shape[3])
-        first = self.embeddings.cls_token.expand(len(films), -1, -1)
-        places = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1) + positions  # (B, L, C)
-        for layer in self.encoder.layer:
+        places = self.embeddings(films)
+        for layer in cast(nn.ModuleList, self.encoder["layer"]):
             places = layer(places)
         return functional.normalize(self.layernorm(places)[:, 0], dim=1)
 
+
+class _Embeddings(nn.Module):
+    """Patches and the class token, each with its position added."""
+
+    def __init__(self, width: int, grid: int) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.position_embeddings = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
+        self.patch_embeddings = nn.ModuleDict({"projection": nn.Conv2d(3, width, _PATCH, stride=_PATCH)})
+
+    def forward(self, films: Tensor) -> Tensor:
+        """(B, 3, Y, X) → (B, L, C)."""
+        patches = self.patch_embeddings["projection"](films)  # (B, C, Y / 14, X / 14)
+        first = self.cls_token.expand(len(films), -1, -1)
+        places = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1)
+        return places + self._positions(patches.shape[2], patches.shape[3])
+
     def _positions(self, rows: int, columns: int) -> Tensor:
         """(1, 1 + rows * columns, C): the learnt positions, resampled to the patches at hand."""
-        learnt = self.embeddings.position_embeddings
+        learnt = self.position_embeddings
         side = math.isqrt(learnt.shape[1] - 1)
         if (rows, columns) == (side, side):
             return learnt
@@ -61,13 +71,13 @@ class _Layer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.attention = _Attention(width)
         self.layer_scale1, self.layer_scale2 = _Scale(width), _Scale(width)
-        self.mlp = nn.Module()
-        self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, C) → the same."""
         x = x + self.layer_scale1(self.attention(self.norm1(x)))
-        return x + self.layer_scale2(self.mlp.fc2(functional.gelu(self.mlp.fc1(self.norm2(x)))))
+        inner = functional.gelu(self.mlp["fc1"](self.norm2(x)))
+        return x + self.layer_scale2(self.mlp["fc2"](inner))
 
 
 class _Scale(nn.Module):
@@ -87,16 +97,14 @@ class _Attention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.attention, self.output = nn.Module(), nn.Module()
-        for name in ("query", "key", "value"):
-            setattr(self.attention, name, nn.Linear(width, width))
-        self.output.dense = nn.Linear(width, width)
+        self.attention = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
+        self.output = nn.ModuleDict({"dense": nn.Linear(width, width)})
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, C) → the same."""
         query, key, value = (
-            part(x).unflatten(2, (-1, _HEAD)).transpose(1, 2)  # (B, H, L, 64)
-            for part in (self.attention.query, self.attention.key, self.attention.value)
+            self.attention[name](x).unflatten(2, (-1, _HEAD)).transpose(1, 2)  # (B, H, L, 64)
+            for name in ("query", "key", "value")
         )
         found = functional.scaled_dot_product_attention(query, key, value)
-        return self.output.dense(found.transpose(1, 2).flatten(2))
+        return self.output["dense"](found.transpose(1, 2).flatten(2))

@@ -18,20 +18,20 @@ class EditChances:
 
     mirror: float = 0.0
     polarity: float = 0.0
-    shift: float = 0.4
-    rotate: float = 0.4
-    zoom: float = 0.5
-    elastic: float = 0.25
+    shift: float = 0.6
+    rotate: float = 0.55
+    zoom: float = 0.7
+    elastic: float = 0.2
     blend: float = 0.25
-    half: float = 0.2
-    gamma: float = 0.25
+    half: float = 0.15
+    gamma: float = 0.15
     window: float = 0.2
-    equalise: float = 0.1
-    box: float = 0.15
-    blur: float = 0.15
-    resolution: float = 0.15
-    jpeg: float = 0.15
-    noise: float = 0.25
+    equalise: float = 0.05
+    box: float = 0.1
+    blur: float = 0.1
+    resolution: float = 0.1
+    jpeg: float = 0.1
+    noise: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class EditRanges:
 
     shift: float = 0.10  # of the side
     rotate_degrees: float = 12.0
-    zoom: tuple[float, float] = (0.72, 1.15)  # share of the side that is seen: below 1 crops, above 1 zooms out
+    zoom: tuple[float, float] = (
+        0.72,
+        1.15,
+    )  # share of the side that is seen: below 1 crops, above 1 zooms out
     elastic: float = 0.04  # of the side, standard deviation of the displacement
     blend: tuple[float, float] = (0.5, 0.85)  # share of the film itself
     gamma: tuple[float, float] = (0.45, 2.2)
@@ -83,7 +86,12 @@ class _Draw:
     """Random numbers of one batch: one per film and question."""
 
     def __init__(
-        self, count: int, random: torch.Generator, device: torch.device, chances: EditChances, ranges: EditRanges
+        self,
+        count: int,
+        random: torch.Generator,
+        device: torch.device,
+        chances: EditChances,
+        ranges: EditRanges,
     ) -> None:
         self.count, self.random, self.device = count, random, device
         self.chances, self.ranges = chances, ranges
@@ -103,14 +111,17 @@ class _Draw:
 
     def some(self, name: str, neutral: float, low: float, high: float) -> Tensor:
         """(B, 1, 1, 1): uniform where the edit happens, `neutral` elsewhere."""
-        return torch.where(self.happens(name), self.uniform(low, high), torch.tensor(neutral, device=self.device))
+        return torch.where(
+            self.happens(name), self.uniform(low, high), torch.tensor(neutral, device=self.device)
+        )
 
 
 def _move(films: Tensor, draw: _Draw) -> Tensor:
     """Mirror, shift, rotation, zoom and a smooth warp in one resampling; polarity with it, as it commutes."""
     height, width = films.shape[2:]
     r = draw.ranges
-    down, right = (draw.some("shift", 0.0, -2 * r.shift, 2 * r.shift) for _ in range(2))
+    moves = draw.happens("shift")
+    down, right = (torch.where(moves, draw.uniform(-2, 2) * r.shift, 0.0) for _ in range(2))
     turn = draw.some("rotate", 0.0, -1, 1) * math.radians(r.rotate_degrees)
     zoom = draw.some("zoom", 1.0, *r.zoom)
     way = torch.where(draw.happens("mirror"), -1.0, 1.0)
@@ -191,7 +202,10 @@ def _degrade(films: Tensor, draw: _Draw) -> Tensor:
     films = torch.where(draw.happens("blur"), _blurred(films, draw.uniform(low, high)), films)
     # one factor a batch: a resampling has one size
     factor = torch.rand(1, generator=draw.random, device=draw.device).item()
-    small = [max(4, round((r.resolution[0] + (r.resolution[1] - r.resolution[0]) * factor) * n)) for n in films.shape[2:]]
+    small = [
+        max(4, round((r.resolution[0] + (r.resolution[1] - r.resolution[0]) * factor) * n))
+        for n in films.shape[2:]
+    ]
     coarse = functional.interpolate(films, small, mode="bilinear", antialias=True, align_corners=False)
     coarse = functional.interpolate(coarse, films.shape[2:], mode="bilinear", align_corners=False)
     films = torch.where(draw.happens("resolution"), coarse, films)

@@ -110,7 +110,12 @@ def _replace(
 ) -> None:
     """Write a sibling with the rows that stand and the new ones, sync it, rename it into place."""
     count = sum(part.rows for part in parts)
-    facts = {"schema": SCHEMA, "encoder": encoder, "parts": [vars(part) for part in parts], "sha256": "0" * 64}
+    facts = {
+        "schema": SCHEMA,
+        "encoder": encoder,
+        "parts": [vars(part) for part in parts],
+        "sha256": "0" * 64,
+    }
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -128,9 +133,7 @@ def _replace(
     temporary.replace(path)
 
 
-def _stream_rows(
-    stream: BinaryIO, sources: Sequence[Iterable[np.ndarray]], count: int, values: int
-) -> str:
+def _stream_rows(stream: BinaryIO, sources: Sequence[Iterable[np.ndarray]], count: int, values: int) -> str:
     """Write the blocks as little-endian float32; returns their SHA-256. Raises ValueError when they do not add up."""
     digest, written = hashlib.sha256(), 0
     for source in sources:
@@ -169,7 +172,9 @@ def _header(path: Path) -> tuple[tuple[int, int], int, dict[str, Any]]:
         count, values = (int(size) for size in body[_TENSOR]["shape"])
         facts = json.loads(body["__metadata__"]["medaudit"])
         known = facts["schema"] == SCHEMA and isinstance(facts["encoder"], str) and facts["sha256"]
-        known = known and all(isinstance(part["cohort"], str) and int(part["rows"]) >= 0 for part in facts["parts"])
+        known = known and all(
+            isinstance(part["cohort"], str) and int(part["rows"]) >= 0 for part in facts["parts"]
+        )
     except (ValueError, KeyError, TypeError, AttributeError, struct.error):
         known = False
     if not known:

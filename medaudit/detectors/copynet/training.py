@@ -77,7 +77,9 @@ def train_copynet(
     progress.start("copy network", settings.steps)
     progress.advance(state.step)
     with _repeatable(device):
-        _loop(films, torch.from_numpy(codes).to(device), settings, seed, state, (checkpoint, request), progress)
+        _loop(
+            films, torch.from_numpy(codes).to(device), settings, seed, state, (checkpoint, request), progress
+        )
     facts = {
         "steps_done": state.step,
         "stopped_by": "steps" if state.step == settings.steps else "clock",
@@ -145,7 +147,9 @@ def _step(
     codes = patient[place]
     random = torch.Generator(device).manual_seed(derive(seed, "copynet step", step))
     edited = [edit(plain, _partners(codes, random), random) for _ in range(settings.views)]
-    together = Edited(*(torch.cat([getattr(e, name) for e in edited]) for name in ("films", "share", "partner")))
+    together = Edited(
+        *(torch.cat([getattr(e, name) for e in edited]) for name in ("films", "share", "partner"))
+    )
     with torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings, device)):
         embedded = state.network(torch.cat([plain, together.films]))  # (B + V B, D)
     own, views = embedded[: len(plain)], embedded[len(plain) :]

@@ -143,18 +143,9 @@ def test_broken_embeddings_are_refused(tmp_path: Path, harm: str) -> None:
         open_embeddings(tmp_path / "absent")
 
 
-def drawn(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    random = torch.Generator().manual_seed(1)
-    state = network.state_dict()
-    return {
-        name: 0.05 * torch.randn(value.shape, generator=random).abs() if value.is_floating_point() else value
-        for name, value in state.items()
-    }
-
-
 def test_densenet_by_path(tmp_path: Path) -> None:
     path = tmp_path / "xrv.safetensors"
-    tensors = {f"model.{name}": value.contiguous() for name, value in drawn(DenseNet121(1)).items()}
+    tensors = {f"model.{name}": value.contiguous() for name, value in DenseNet121(1).state_dict().items()}
     save_file({**tensors, "model.classifier.weight": torch.zeros(18, 1024)}, path)
     seen = load_foreign_encoder(path, size=64)
     assert seen.name == "densenet121" and len(seen.id) == 64
@@ -170,9 +161,24 @@ def test_densenet_by_path(tmp_path: Path) -> None:
         load_foreign_encoder(path)
 
 
+@pytest.mark.slow
+def test_densenet_is_the_one_of_another_library() -> None:
+    from monai.networks.nets import DenseNet121 as Twin
+
+    twin = Twin(spatial_dims=2, in_channels=1, out_channels=4).eval()
+    own = DenseNet121(1).eval()
+    names = {name.replace(".layers.", "."): value for name, value in twin.features.state_dict().items()}
+    own.features.load_state_dict(names)
+    films = torch.from_numpy(np.stack([phantom(60 + i, 0, (64, 64)) for i in range(2)]))[:, None]
+    with torch.inference_mode():
+        expected = torch.relu(twin.features((2 * films - 1) * 1024)).mean((2, 3))
+        found = own(films)
+    assert torch.allclose(found, torch.nn.functional.normalize(expected, dim=1), atol=1e-5)
+
+
 def test_dinov2_by_path(tmp_path: Path) -> None:
     path = tmp_path / "vit.safetensors"
-    tensors = drawn(Dinov2(128, 2, 5))
+    tensors = dict(Dinov2(128, 2, 5).state_dict())
     save_file({**tensors, "embeddings.mask_token": torch.zeros(1, 128)}, path)
     seen = load_foreign_encoder(path, size=42)  # 3 x 3 patches where 5 x 5 positions were learnt
     found = seen.describe(FILMS)

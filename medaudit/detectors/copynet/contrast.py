@@ -15,7 +15,7 @@ from medaudit.detectors.shrink import shrink
 
 CHANNELS = 3
 _FLAT_SIDE = 5  # an area is flat where a square of this many pixels holds one value
-_FLAT_RANGE = 1e-4  # in units of [0, 1]; 8-bit steps are 0.004
+_FLAT_RANGE = 2e-6  # of values that count as one: rounding of float32, under any step of 16 bits
 _FLOOR = 0.1  # least local deviation, as a share of the film's own
 
 

@@ -22,8 +22,8 @@ class EditChances:
     rotate: float = 0.55
     zoom: float = 0.7
     elastic: float = 0.2
-    blend: float = 0.25
-    half: float = 0.15
+    blend: float = 0.3
+    half: float = 0.2
     gamma: float = 0.15
     window: float = 0.2
     equalise: float = 0.05
@@ -47,6 +47,7 @@ class EditRanges:
     elastic: float = 0.04  # of the side, standard deviation of the displacement
     blend: tuple[float, float] = (0.5, 0.85)  # share of the film itself
     gamma: tuple[float, float] = (0.45, 2.2)
+    window: float = 0.35  # of the range, cut off at most at either end
     noise: float = 0.18
     blur_of_side: tuple[float, float] = (0.008, 0.028)
     resolution: tuple[float, float] = (0.3, 0.75)  # of the side
@@ -164,8 +165,8 @@ def _tone(films: Tensor, draw: _Draw) -> Tensor:
     power = draw.some("gamma", 0.0, low, high).exp()
     films = films.clamp(1e-6, 1) ** power
     window = draw.happens("window")
-    bottom = torch.where(window, draw.uniform(0, 0.3), 0.0)
-    top = torch.where(window, draw.uniform(0.7, 1), 1.0)
+    bottom = torch.where(window, draw.uniform(0, draw.ranges.window), 0.0)
+    top = torch.where(window, draw.uniform(1 - draw.ranges.window, 1), 1.0)
     films = ((films - bottom) / (top - bottom)).clamp(0, 1)
     chosen = draw.happens("equalise").flatten().nonzero().flatten()
     if len(chosen):

@@ -160,11 +160,13 @@ def main() -> None:
     if arguments.minutes > 0:
         changes["max_minutes"] = arguments.minutes
         settings = CopyNetSettings.model_validate(changes)
+        spent = time.process_time()
         trained = train_copynet(
             lambda rows: images[rows], patient, settings, arguments.seed, torch.device(arguments.device),
             progress=Printed(),
         )  # fmt: skip
         print(f"# {trained.facts}, last loss {trained.losses[-1:]}")
+        print(f"# {time.process_time() - spent:.0f} s of processor time, all threads together")
         network = trained.network
     else:
         settings = CopyNetSettings.model_validate(changes)

@@ -164,7 +164,7 @@ class CopyNetSettings(Settings):
     batch: int = Field(32, ge=2)  # films a step
     views: int = Field(2, ge=1, le=16)  # edited views of each film a step
     neighbours: int = Field(4, ge=1)  # films that share a batch because they look alike; 1: none
-    temperature: float = Field(0.07, gt=0)
+    temperature: float = Field(0.05, gt=0)
     learning_rate: float = Field(2e-3, gt=0)
     warmup_steps: int = Field(50, ge=0)
     weight_decay: float = Field(0.02, ge=0)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from medaudit.detectors.copynet.contrast import to_square
 
-_AT_ONCE = 16  # images a pass: always the same number, so that an image's bits never depend on its batch
+# Images a pass: always the same number, so that an image's bits never depend on its batch.
+_AT_ONCE_CPU, _AT_ONCE_GPU = 16, 256
 
 
 class EncoderDetector:
@@ -35,6 +36,7 @@ class EncoderDetector:
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.size = size
         self.asked = poses
+        self.at_once = _AT_ONCE_CPU if self.device.type == "cpu" else _AT_ONCE_GPU
 
     def describe(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, 1, D) float32 with mean square 1."""
@@ -48,15 +50,15 @@ class EncoderDetector:
         """(N, P, 1, D): scaled so that the root of the mean squared difference of two rows is sqrt(2 - 2 cos)."""
         blank = np.zeros((1, *images.shape[1:]), dtype=np.float32)
         parts = [
-            self._portion(images[start : start + _AT_ONCE], poses)
-            for start in range(0, len(images), _AT_ONCE)
+            self._portion(images[start : start + self.at_once], poses)
+            for start in range(0, len(images), self.at_once)
         ]
         return np.concatenate(parts) if parts else self._portion(blank, poses)[:0]
 
     def _portion(self, images: np.ndarray, poses: int) -> np.ndarray:
-        """At most _AT_ONCE images, filled up with black ones."""
+        """At most `at_once` images, filled up with black ones."""
         films = to_square(images, self.size)
-        films = torch.cat([films, films.new_zeros(_AT_ONCE - len(films), *films.shape[1:])])
+        films = torch.cat([films, films.new_zeros(self.at_once - len(films), *films.shape[1:])])
         with torch.inference_mode():
             found = [self.network(pose.to(self.device)).float().cpu() for pose in _posed(films)[:poses]]
         rows = torch.stack(found, dim=1)[: len(images), :, None]  # (B, P, 1, D)

@@ -172,9 +172,8 @@ def main() -> None:
         settings = CopyNetSettings.model_validate(changes)
         network = build_encoder(describe_encoder(settings), arguments.seed)
     began = time.perf_counter()
-    table = recall(
-        CopyNet(network, settings.size, arguments.device), images, patient, arguments.plants, arguments.seed
-    )
+    detector = CopyNet(network, settings.size, device=arguments.device)
+    table = recall(detector, images, patient, arguments.plants, arguments.seed)
     print(
         f"# measured in {time.perf_counter() - began:.0f} s: {len(images)} films of {len(np.unique(patient))} patients"
     )

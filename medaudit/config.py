@@ -160,7 +160,7 @@ class CopyNetSettings(Settings):
     channels: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)  # one entry a stage
     blocks: int = Field(1, ge=1, le=16)  # residual blocks a stage
     values: int = Field(128, ge=8, le=2048)  # length of an embedding
-    steps: int = Field(2000, ge=1)
+    steps: int = Field(1500, ge=1)
     batch: int = Field(32, ge=2)  # films a step
     views: int = Field(2, ge=1, le=16)  # edited views of each film a step
     neighbours: int = Field(4, ge=1)  # films that share a batch because they look alike; 1: none
@@ -172,3 +172,9 @@ class CopyNetSettings(Settings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has units for it
     checkpoint_minutes: float = Field(2.0, ge=0)  # 0: after every step
     max_minutes: float | None = Field(None, gt=0)  # stop by the clock; the bytes are then not reproducible
+
+    @model_validator(mode="after")
+    def _divides(self) -> "CopyNetSettings":
+        if self.size % (self.fold * 2 ** (len(self.channels) - 1)):
+            raise ValueError("size must be a multiple of fold * 2 ** (entries of channels - 1)")
+        return self

@@ -93,3 +93,11 @@ class StorageFull(MedauditError):
 
 class ReportLeak(MedauditError):
     """A report would have given away something it must not hold."""
+
+
+class EncoderProblem(MedauditError):
+    """An encoder's file is none, does not fit together, or belongs to another cohort."""
+
+
+class EmbeddingsMismatch(MedauditError):
+    """Saved embeddings are not whole, or were made by another encoder or from other cohorts."""

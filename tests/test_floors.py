@@ -46,7 +46,7 @@ FOREIGN = {
     "writers": {"numpy", "pydicom", "PIL"},
     "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic", "yaml"},
     "search": {"numpy", "torch", "ray", "networkx"},
-    "detectors": {"numpy", "scipy", "skimage", "torch"},
+    "detectors": {"numpy", "scipy", "skimage", "torch", "safetensors"},
     "render": {"numpy", "pyarrow", "yaml", "jinja2", "markupsafe", "matplotlib", "typst", "pydantic"},
     "protocol": {"numpy", "pyarrow"},
     "stages": {"numpy", "pyarrow"},

@@ -107,7 +107,9 @@ def test_no_patient_column(tmp_path: Path, sides: str, capsys: pytest.CaptureFix
         if name in sides:
             rewrite(tmp_path, name, parts.films(range(first, first + 55)), [None] * 55)
     config = tmp_path / "quick.yaml"
-    config.write_text("plants: 40\nbootstrap: 200\npermutations: 1000\n")
+    kinds = ", ".join(parts.FEW_KINDS)
+    quick = f"controls: quick\nrequired_kinds: [{kinds}]\n"
+    config.write_text(f"plants: 40\nbootstrap: 200\npermutations: 1000\n{quick}")
     call = ["audit", "--train", f"{tmp_path}/T", "--holdout", f"{tmp_path}/H", "--synthetic", f"{tmp_path}/S"]
     call += ["--config", str(config), "--device", "cpu", "--quiet"]
     assert front.run([*call, "--out", f"{tmp_path}/A"]) == 20

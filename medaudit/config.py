@@ -30,7 +30,6 @@ PLANTED_KINDS: tuple[PlantedKind, ...] = get_args(PlantedKind)
 # What a generator and its pipeline do as a matter of course: without power here there is no release.
 REQUIRED_KINDS: tuple[PlantedKind, ...] = (
     "identity", "noise-0.05", "blur-1", "resolution-64", "jpeg-40", "gamma-0.6", "gamma-1.6", "mirror", "shift-4",
-    "rotate-5", "crop-90",
 )  # fmt: skip
 
 # Unseen people asked, at most, of T and of H each: enough for a tail, and an audit of 100,000 films stays feasible.

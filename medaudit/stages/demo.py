@@ -35,7 +35,7 @@ class Plan:
     config: str
 
 
-PHANTOMS = Plan(size=32, train_patients=40, unseen_patients=48, generated=128, config="demo.yaml")
+PHANTOMS = Plan(size=32, train_patients=40, unseen_patients=32, generated=128, config="demo.yaml")
 REAL = Plan(size=64, train_patients=50, unseen_patients=256, generated=256, config="demo-real.yaml")
 
 

@@ -2,7 +2,7 @@
 
 pHash: imagehash's 64 bit, Hamming distance as a ratio to the 50 nearest. RMSE: the adaptive ratio of Carlini et al.
 2023 on 64 x 64 pixels. NCC: Pearson correlation on 64 x 64, as the ratio of its distance. SSIM: Wang et al. 2004 with
-a uniform 7 x 7 window, every other place, on 32 x 32, 1 - SSIM as a ratio.
+a uniform 7 x 7 window, every other place, on 32 x 32, 1 - SSIM as a ratio. Dar et al. 2025: `dar.py`.
 Axes: M films of T, G images that ask.
 """
 
@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
+from dar import dar
 from methods import NEIGHBOURS, Ask
 from PIL import Image
 
@@ -111,4 +112,5 @@ PEERS: dict[str, Callable[[np.ndarray, np.ndarray], Ask]] = {
     "RMSE ratio": rmse,
     "SSIM": ssim,
     "NCC": ncc,
+    "Dar et al.": dar,
 }

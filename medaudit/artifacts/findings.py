@@ -155,7 +155,10 @@ class Bounds(Record):
     """What may still be in there. STATISTICS 6."""
 
     model_rate_upper: float | None  # highest copying rate that is compatible with no flag
-    hidden_copies: int | None  # most copies that could have been missed in this release
+    sources: int | None = (
+        None  # training films that a model must copy, about equally often, for the rate to hold
+    )
+    hidden_copies: int | None  # most training films whose copies could all have been missed in this release
     alpha: float
     wording: str
 
@@ -183,6 +186,17 @@ class SourceCheck(Record):
     train_people: int
     holdout_people: int
     permutations: int
+
+
+class LikenessRecord(Record):
+    """Whether images of S are as near to unseen people as people are: `count` of `of` are among the nearest tenth."""
+
+    detector: str
+    count: int
+    of: int
+    expected: float  # if images were people
+    p_nearer: float
+    p_farther: float
 
 
 class VarietyRecord(Record):
@@ -231,6 +245,7 @@ class Audit(Record):
     withheld: list[int] = Field(default_factory=list)  # rows of S set aside before this audit
     variety: VarietyRecord | None = None
     source: SourceCheck | None = None  # None: not compared
+    likeness: LikenessRecord | None = None  # None: too few images or people
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
 

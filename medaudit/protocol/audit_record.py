@@ -12,20 +12,22 @@ from medaudit.artifacts.findings import (
     Counts,
     DetectorRecord,
     Duplicates,
+    LikenessRecord,
     SourceCheck,
     VarietyRecord,
 )
 from medaudit.config import AuditSettings
 from medaudit.images.plants import KIND_WORDS
+from medaudit.protocol.closeness import DETECTOR, Beside
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
 from medaudit.protocol.scoring import People
-from medaudit.protocol.searching import Found
 from medaudit.protocol.sides import Side
-from medaudit.stats.bounds import hidden_copies, model_rate_upper
+from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
 from medaudit.stats.budget import Budget
 from medaudit.stats.duplicates import Variety, variety
+from medaudit.stats.likeness import likeness_sentences
 from medaudit.stats.matching import promised_false_alarms, union
 from medaudit.stats.verdict import CohortEvidence, SourceDoubt, decide, zero_found_wording
 
@@ -43,7 +45,7 @@ class Case:
     alpha_spent: float
     doubles: Doubles
     people: People
-    other: Found  # S against H, for the cohort test
+    beside: Beside  # S and people against H
     cohort: tuple[CohortEvidence, CohortTest]
     controls: Evidence
     groups: np.ndarray  # (N,) group of near-identical images that each image of S belongs to
@@ -79,10 +81,12 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     budget = examined[0].bench.budget
     records = [detector_record(seen) for seen in examined]
     verdict, reasons = _decided(case, counts, bounds, records, budget)
+    flagged = union([seen.judged.flagged for seen in examined])
+    alike = case.beside.likeness(_own_faces(case, flagged))
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
-        reasons=[*reasons, *_unread(case)],
+        reasons=[*reasons, *likeness_sentences(alike), *_unread(case)],
         counts=counts,
         cohort_test=case.cohort[1],
         detectors=records,
@@ -94,7 +98,14 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         withheld=withheld,
         variety=VarietyRecord(**asdict(case.variety)),
         source=case.source,
+        likeness=None if alike is None else LikenessRecord(detector=DETECTOR.name, **asdict(alike)),
     )
+
+
+def _own_faces(case: Case, flagged: np.ndarray) -> np.ndarray:
+    """Places of images that copy nobody, one of each group of twins: what can be compared with people."""
+    places = np.flatnonzero(~flagged)
+    return np.sort(places[np.unique(case.groups[places], return_index=True)[1]])
 
 
 def promised(case: Case, budget: Budget) -> float:
@@ -133,6 +144,7 @@ def _decided(
         patient_level=case.patient_level,
         rate_upper=bounds.model_rate_upper,
         hidden=bounds.hidden_copies,
+        sources=bounds.sources,
         alpha=case.settings.alpha,
         kind_words=KIND_WORDS,
         unplanted=case.controls.unplanted,
@@ -172,18 +184,20 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
 def _bounds(case: Case, counts: Counts, withheld: bool, distinct: int | None = None) -> Bounds:
     """Only where nothing was flagged; and where copies were taken out before, the rest bounds no rate of the model.
 
-    Images that are one and the same are one look at the model: the rate is bounded by the `distinct` ones.
+    Images that are one and the same are one look at the model: the rate is bounded by the `distinct` ones. A model
+    that copies one film over and over can be missed as a whole, so the rate holds from `sources` copied films on.
     """
     alpha, weakest = case.settings.alpha, case.controls.weakest
     if counts.flagged:
         wording = "copies were found, so no bound for a release without any applies"
-        return Bounds(model_rate_upper=None, hidden_copies=None, alpha=alpha, wording=wording)
+        return Bounds(model_rate_upper=None, sources=None, hidden_copies=None, alpha=alpha, wording=wording)
     power_low = weakest[1] if weakest else 0.0
     looks = counts.synthetic if distinct is None else distinct
-    rate = None if withheld else model_rate_upper(looks, power_low, alpha)
+    sources = None if withheld else sources_needed(looks, power_low, alpha)
+    rate = None if sources is None else model_rate_upper(looks, power_low, alpha, sources)
     hidden = hidden_copies(power_low, alpha)
-    wording = zero_found_wording(counts.synthetic, rate, hidden, alpha, distinct)
-    return Bounds(model_rate_upper=rate, hidden_copies=hidden, alpha=alpha, wording=wording)
+    wording = zero_found_wording(counts.synthetic, rate, hidden, alpha, distinct, sources)
+    return Bounds(model_rate_upper=rate, sources=sources, hidden_copies=hidden, alpha=alpha, wording=wording)
 
 
 def _duplicates(case: Case) -> Duplicates:

@@ -24,6 +24,10 @@ class Found:
     runner_up: np.ndarray
     runner_up_score: np.ndarray
 
+    def at(self, places: np.ndarray) -> "Found":
+        """What the images at these places found."""
+        return Found(*(column[places] for column in vars(self).values()))
+
     @classmethod
     def joined(cls, parts: "list[Found]") -> "Found":
         """One after the other."""

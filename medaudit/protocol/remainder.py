@@ -52,11 +52,17 @@ def look_again(
     budget = split_alpha(settings.alpha - spent, settings.cohort_share, len(examined))
     again = [_judged_again(seen, keep, budget, plants, machine) for seen in examined]
     chosen = next(seen for seen in again if seen.bench.detector is DETECTOR)
-    rest = replace(case, synthetic=case.synthetic.at(keep), alpha_spent=spent, groups=case.groups[keep])
+    rest = replace(
+        case,
+        synthetic=case.synthetic.at(keep),
+        alpha_spent=spent,
+        groups=case.groups[keep],
+        beside=case.beside.at(keep),
+    )
     cohort = compare_sides(
         chosen.bench,
         chosen.found,
-        _at(case.other, keep),
+        case.beside.found.at(keep),
         rest.variety.distinct,
         case.train,
         case.holdout,
@@ -74,7 +80,7 @@ def _judged_again(
 ) -> Examined:
     """One detector's results for the images at these places (R,), by the rules for a release of R images."""
     bench = replace(seen.bench, count=len(keep), budget=budget)
-    found, planted = _at(seen.found, keep), _remembered(machine, f"{bench.detector.name}-plants")
+    found, planted = seen.found.at(keep), _remembered(machine, f"{bench.detector.name}-plants")
     return replace(
         seen,
         bench=bench,
@@ -84,10 +90,6 @@ def _judged_again(
         crowd=seen.crowd[keep],
         crowd_people=seen.crowd_people[keep],
     )
-
-
-def _at(found: Found, places: np.ndarray) -> Found:
-    return Found(*(column[places] for column in vars(found).values()))
 
 
 def _remembered(machine: Machine, name: str) -> Found:

@@ -149,6 +149,7 @@ class BoundFacts(Aggregate):
     """What may still be in there."""
 
     model_rate_upper: float | None
+    sources: int | None = None
     hidden_copies: int | None
     alpha: float
     wording: PlainText

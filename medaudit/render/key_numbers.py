@@ -155,18 +155,21 @@ def _bound_rows(audit: AuditFacts) -> list[KeyNumber]:
         say.NOT_RESOLVABLE if bounds.hidden_copies is None else f"at most {say.whole(bounds.hidden_copies)}"
     )
     rate = say.NOT_RESOLVABLE if bounds.model_rate_upper is None else say.fewer_than(bounds.model_rate_upper)
+    several = bounds.sources is not None and bounds.sources > 1
     return [
         KeyNumber(
-            name="Copies of the tested kinds that may have been missed",
+            name="Training films of which copies of the tested kinds may have been missed",
             value=Cell(text=missed, value=bounds.hidden_copies),
             interval=sure,
-            reference=Cell(text=f"of {say.counted(audit.counts.synthetic, 'image')}"),
+            reference=Cell(text=f"of {say.counted(audit.counts.train_images, 'film')}"),
         ),
         KeyNumber(
             name="How often the model may copy",
             value=Cell(text=rate, value=bounds.model_rate_upper),
             interval=sure,
-            reference=Cell(text="for the kinds tested"),
+            reference=Cell(
+                text=f"if it copies {bounds.sources} films or more" if several else "for the kinds tested"
+            ),
         ),
     ]
 

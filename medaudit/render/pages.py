@@ -81,8 +81,10 @@ def _audit_sentence(audit: AuditFacts) -> str:
     rate = audit.bounds.model_rate_upper
     if rate is None:
         return f"{none}."
-    sure = say.level(1 - audit.bounds.alpha)
-    return f"{none}; with {sure} confidence {say.fewer_than(rate)} do, for copies of the kinds tested."
+    sure, sources = say.level(1 - audit.bounds.alpha), audit.bounds.sources
+    several = sources is not None and sources > 1
+    copies = f"a model that copies {sources} films or more does so" if several else "the model copies"
+    return f"{none}; with {sure} confidence {copies} in {say.fewer_than(rate)} of its images, for the kinds tested."
 
 
 def _extraction_sentence(extraction: ExtractionFacts) -> str:

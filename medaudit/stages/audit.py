@@ -119,8 +119,10 @@ def _examine(
         )
         examined.append(examine(bench, described, synthetic, plants, machine))
     chosen = next(seen for seen in examined if seen.bench.detector is DETECTOR)
-    other, different = search_holdout(synthetic, holdout, machine), count_groups(groups)
-    cohort = compare_sides(chosen.bench, chosen.found, other, different, train, holdout, settings, seed)
+    beside = search_holdout(synthetic, train, holdout, people, settings.neighbours, machine)
+    cohort = compare_sides(
+        chosen.bench, chosen.found, beside.found, count_groups(groups), train, holdout, settings, seed
+    )
     seen = {part.bench.detector.name: part.seen for part in examined}
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
     case = Case(
@@ -131,7 +133,7 @@ def _examine(
         alpha_spent,
         doubles,
         people,
-        other,
+        beside,
         cohort,
         evidence,
         groups,

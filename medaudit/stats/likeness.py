@@ -15,6 +15,7 @@ from scipy import stats
 
 from medaudit.stats.reference import checked_scores
 
+DOUBTFUL = 0.01  # p-value at which images are said to be unlike people; each side of both
 TOP_SHARE = 0.1  # of all, images and people together, that count as near
 
 
@@ -32,6 +33,24 @@ class Likeness:
     expected: float
     p_nearer: float
     p_farther: float
+
+
+def likeness_sentences(found: Likeness | None) -> list[str]:
+    """What a reader must know when images are not like people; nothing when they are."""
+    if found is None or min(found.p_nearer, found.p_farther) > DOUBTFUL:
+        return []
+    counted = (
+        f"{found.count:,} of {found.of:,} are among the nearest tenth, where {found.expected:,.0f} would be"
+    )
+    if found.p_nearer <= DOUBTFUL:
+        return [
+            f"The images lie nearer to the held-out patients than people do ({counted} by chance), so they are not "
+            "like new people in every respect: p-values and suspects overstate, without any copying."
+        ]
+    return [
+        f"The images lie farther from the held-out patients than people do ({counted} by chance): they look unlike "
+        "the films, so a copy that this model makes may be harder to find than a planted one."
+    ]
 
 
 def likeness(generated: np.ndarray, people: np.ndarray) -> Likeness:

@@ -77,6 +77,7 @@ def decide(
     searched_whole: bool = True,
     rate_upper: float | None = None,
     hidden: int | None = None,
+    sources: int | None = None,
     alpha: float = 0.05,
     kind_words: Mapping[str, str] = NO_WORDS,
     unplanted: tuple[str, ...] = (),
@@ -87,7 +88,7 @@ def decide(
     the required kinds; negative: unseen people flagged; negative_promise: the share that the flag rules promise to
     flag at most; detectors_without_line: those whose reference is too small for a tail; most_of_one: images of the
     patient with the most in T and in H; source: how T and H differ when they do; distinct, largest_group: different
-    images of S, and images in its largest set of twins; rate_upper, hidden: the bounds of a supported release.
+    images of S, and images in its largest set of twins; rate_upper, sources, hidden: the bounds of a supported release.
     kind_words: how a kind of planted copy reads after "copies"; unplanted: required kinds that could not be planted.
     """
     found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
@@ -111,15 +112,19 @@ def decide(
         return DO_NOT_RELEASE, [*found, *rejected, *doubts, *notes]
     if doubts:
         return INCONCLUSIVE, [*doubts, *rejected, *notes]
-    supported = zero_found_wording(synthetic, rate_upper, hidden, alpha, different)
+    supported = zero_found_wording(synthetic, rate_upper, hidden, alpha, different, sources)
     seen = _power_clear(power, required_power, kind_words)
     return RELEASE_SUPPORTED, [supported, _cohort_clear(cohort), seen, *notes]
 
 
 def zero_found_wording(
-    synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float, different: int | None = None
-) -> str:
-    """The sentence about what may still be in there when nothing was flagged; `different`: images that are no twins."""
+    synthetic: int, rate_upper: float | None, hidden: int | None, alpha: float, different: int | None = None,
+    sources: int | None = None,
+) -> str:  # fmt: skip
+    """The sentence about what may still be in there when nothing was flagged.
+
+    `different`: images that are no twins; `sources`: training films that a model copies at least, for the rate.
+    """
     several = f" ({different:,} of them different)" if different is not None and different < synthetic else ""
     found = f"0 of {synthetic:,} images{several} were found to copy a patient's scan"
     if rate_upper is None and hidden is None:
@@ -127,17 +132,23 @@ def zero_found_wording(
     parts = [found]
     if rate_upper is not None:
         parts.append(
-            f"with {100 * (1 - alpha):g} % confidence the model copies in at most {_at_most(rate_upper)} of its "
-            "images, for copies of the kinds tested"
+            f"with {100 * (1 - alpha):g} % confidence the model{_many_copied(sources)} copies in at most "
+            f"{_at_most(rate_upper)} of its images, for copies of the kinds tested"
         )
     if hidden is not None:
         missed = (
             "none was missed"
             if hidden == 0
-            else f"at most {_count(hidden, 'copy', 'copies')} {_were(hidden)} missed"
+            else f"copies of at most {_count(hidden, 'training film')} were missed"
         )
         parts.append(f"if copies are found no less often than the planted ones, {missed} in this release")
     return "; ".join(parts) + "."
+
+
+def _many_copied(sources: int | None) -> str:
+    if sources is None or sources < 2:
+        return ""
+    return f", if it copies {sources:,} training films or more about equally often,"
 
 
 def _flag_sentences(synthetic: int, train_patients: int, flagged: int, exposed: int) -> list[str]:

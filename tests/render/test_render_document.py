@@ -38,7 +38,7 @@ def test_the_support_names_its_confidence_and_what_was_tested() -> None:
     sentence = verdict_sentence(samples.summary("supported")).replace("\u00a0", " ")
     assert sentence == (
         "None of 256 synthetic images was found to copy a training patient's radiograph; "
-        "with 95 % confidence fewer than 16 in 1,000 do, for copies of the kinds tested."
+        "with 95 % confidence the model copies in fewer than 16 in 1,000 of its images, for the kinds tested."
     )
 
 

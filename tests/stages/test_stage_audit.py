@@ -122,6 +122,9 @@ def test_unseen_people_pass(unseen: Path) -> None:
     assert np.isclose(spent["cohort_excess"] + spent["cohort_run"] + flags, 0.05)
     assert record.bounds.model_rate_upper is not None and record.bounds.hidden_copies is not None
     assert record.cohort_test.detector == "local-contrast"
+    assert record.bounds.sources is not None and record.likeness is not None
+    assert (record.likeness.of, record.likeness.detector) == (24, "local-contrast")
+    assert not [reason for reason in record.reasons if "than people do" in reason]
 
 
 def test_tables_agree_with_a_search_by_hand(copies: Path) -> None:

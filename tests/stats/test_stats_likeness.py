@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medaudit.seeds import generator
-from medaudit.stats.likeness import likeness
+from medaudit.stats.likeness import Likeness, likeness, likeness_sentences
 
 
 def test_by_hand():
@@ -56,3 +56,12 @@ def test_the_smallest_cohorts_and_refusals():
             likeness(bad, np.zeros(3))
         with pytest.raises(ValueError):
             likeness(np.zeros(3), bad)
+
+
+def test_words_are_said_only_on_clear_evidence_and_name_the_direction():
+    assert likeness_sentences(None) == likeness_sentences(Likeness(50, 500, 50.0, 0.5, 0.5)) == []
+    assert likeness_sentences(Likeness(70, 500, 50.0, 0.0101, 0.99)) == []
+    (nearer,) = likeness_sentences(Likeness(80, 500, 50.0, 0.001, 0.999))
+    assert nearer.startswith("The images lie nearer") and "80 of 500" in nearer and "50 would be" in nearer
+    (farther,) = likeness_sentences(Likeness(3, 500, 50.0, 1.0, 1e-6))
+    assert farther.startswith("The images lie farther") and "harder to find" in farther

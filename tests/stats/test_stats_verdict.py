@@ -85,7 +85,9 @@ def test_a_clean_audit_is_supported_with_its_numbers():
     verdict, reasons = decide(**CLEAN)
     assert verdict == RELEASE_SUPPORTED
     assert (
-        "0 of 5,000" in reasons[0] and "0.081 %" in reasons[0] and "at most 1 copy was missed" in reasons[0]
+        "0 of 5,000" in reasons[0]
+        and "0.081 %" in reasons[0]
+        and "copies of at most 1 training film were missed" in reasons[0]
     )
     assert "2,510 of 5,000" in reasons[1] and "p = 0.41" in reasons[1]
     assert "97 of 100 were found: power is at least 91.4 %, and 90.0 % is required" in reasons[2]
@@ -203,7 +205,7 @@ def test_power_at_the_line_is_enough_and_just_under_it_is_not():
     [
         (0.003694, 0, "at most 0.37 % of its images, for copies of the kinds tested; if copies"),
         (0.0036201, 2, "at most 0.37 % of its images"),
-        (0.5, 2, "at most 2 copies were missed in this release."),
+        (0.5, 2, "copies of at most 2 training films were missed in this release."),
         (1e-9, 0, "at most 0.00000010 %"),
         (None, 0, "none was missed in this release."),
         (None, None, "the controls are too weak to bound what was missed."),
@@ -213,6 +215,15 @@ def test_zero_found_wording(rate, hidden, words):
     sentence = zero_found_wording(5000, rate, hidden, 0.05)
     assert words in sentence
     assert ("with 95 % confidence" in sentence) == (rate is not None)
+
+
+def test_a_rate_that_holds_from_several_copied_films_on_says_so():
+    many = zero_found_wording(5000, 0.002, 0, 0.05, sources=4)
+    assert (
+        "the model, if it copies 4 training films or more about equally often, copies in at most 0.20 %"
+        in many
+    )
+    assert zero_found_wording(5000, 0.002, 0, 0.05, sources=1) == zero_found_wording(5000, 0.002, 0, 0.05)
 
 
 @given(

@@ -37,7 +37,8 @@ def verdict(demo: Path, out: Path) -> None:
     ]
     for title, (findings, audit) in (("Images of a model that memorized", refused),
                                      ("Unseen people posing as synthetic", cleared)):  # fmt: skip
-        title = f"{title}: {audit.counts.flagged} of {audit.counts.synthetic} flagged by the detectors together, {audit.verdict}"
+        counts = audit.counts
+        title = f"{title}: {counts.flagged} of {counts.synthetic} flagged by all detectors together, {audit.verdict}"
         rows.append((title, *_scores(findings.path / "matches_by_detector.parquet")))
     everyone = np.concatenate([scores for _, scores, _ in rows])
     bins = np.linspace(everyone.min(), everyone.max(), 60)

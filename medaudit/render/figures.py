@@ -128,7 +128,7 @@ def power_chart(
         axis.set_ylim(len(names) - 0.5, -0.5)
         lowest = min(low for _, low, _ in values)
         axis.set_xlim(0 if lowest < 0.5 else 50, 100)
-        axis.set_xlabel("planted copies found, right patient named (%)")
+        axis.set_xlabel("found, right patient named (%)")
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x", color="#dddddd", linewidth=0.7)
         axis.set_axisbelow(True)

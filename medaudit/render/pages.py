@@ -240,7 +240,7 @@ def withheld(summary: Summary) -> Section | None:
         (
             "Marking",
             "every released file carries Synthetic Data (0008,001C) = YES, the words SYNTHETIC - NOT FOR DIAGNOSTIC "
-            "USE and an invented patient; medaudit verify checks this at the receiver's",
+            "USE and an invented patient; medaudit verify checks this on the receiver's side",
         ),
     )
     return Section(title="Held back, changed, marked", blocks=(Facts(items=items),), page="second")

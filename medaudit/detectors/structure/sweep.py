@@ -76,32 +76,34 @@ class PoseSweep:
         """(M, S, S) → (M, C * C): unmoved, sampled exactly as the films that ask are."""
         upright = torch.eye(2, 3, device=coarse.device)[None]
         parts = [
-            self._shifted(coarse[start : start + _READ], upright, [(_REACH * _STEP, _REACH * _STEP)])
+            self._shifted(coarse[start : start + _READ], upright, _REACH * _STEP, 1)
             for start in range(0, len(coarse), _READ)
         ]
         return torch.cat(parts)
 
     def _posed(self, coarse: torch.Tensor) -> torch.Tensor:
         """(n, S, S) → (n, P, D): the film in each pose, seen from the training film, whitened, of length 1."""
-        line = range(0, 2 * _REACH * _STEP + 1, _STEP)
-        cells = self._shifted(coarse, self.frames, [(down, right) for down in line for right in line])
+        cells = self._shifted(coarse, self.frames, 0, 2 * _REACH + 1)
         return F.normalize(cells @ self.axes).reshape(len(coarse), -1, self.axes.shape[1])
 
-    def _shifted(
-        self, coarse: torch.Tensor, frames: torch.Tensor, shifts: list[tuple[int, int]]
-    ) -> torch.Tensor:
-        """(n, S, S), (f, 2, 3) and shifts in samples → (n * f * shifts, C * C): means over the cells of each pose."""
-        n, margin = len(coarse), _REACH * _STEP
-        grid = _grid(frames, self.cells * _SUB, margin)  # (f, side + 2 margin, same, 2)
+    def _shifted(self, coarse: torch.Tensor, frames: torch.Tensor, first: int, shifts: int) -> torch.Tensor:
+        """(n, S, S) and (f, 2, 3) → (n * f * shifts^2, C * C): means over the cells of each pose.
+
+        `shifts` along each axis, down before right, the first by `first` samples less the margin.
+        """
+        n, margin, cells = len(coarse), _REACH * _STEP, self.cells
+        grid = _grid(frames, cells * _SUB, margin)  # (f, side + 2 margin, same, 2)
         tall = grid.reshape(1, -1, grid.shape[2], 2).expand(n, -1, -1, -1)
         fine = F.grid_sample(coarse[:, None], tall, align_corners=False)  # (n, 1, f * side', side')
-        mean = F.avg_pool2d(fine.reshape(n * len(frames), 1, *grid.shape[1:3]), _SUB, stride=1)[:, 0]
-        stop = (self.cells - 1) * _SUB + 1
-        parts = [
-            mean[:, down : down + stop : _SUB, right : right + stop : _SUB].flatten(1)
-            for down, right in shifts
-        ]
-        return torch.stack(parts, dim=1).reshape(-1, self.cells**2)
+        mean = _means(fine.reshape(n * len(frames), *grid.shape[1:3])).contiguous()
+        _, high, wide = mean.shape
+        # One strided view of every shift's cells, copied once: twice as fast as slicing them one by one.
+        view = mean.as_strided(
+            (len(mean), shifts, shifts, cells, cells),
+            (high * wide, _STEP * wide, _STEP, _SUB * wide, _SUB),
+            first * (wide + 1),
+        )
+        return view.reshape(-1, cells**2)
 
     def _pose(self, pose: torch.Tensor) -> torch.Tensor:
         """Numbers of poses, any shape → (..., 2, 3) from training-film coordinates in [-1, 1] to the film that asks."""
@@ -112,6 +114,12 @@ class PoseSweep:
         matrix = self.frames[frame]  # (..., 2, 3)
         offset = (matrix[..., :2] @ (moved * unit)[..., None].to(matrix.dtype))[..., 0]
         return torch.cat([matrix[..., :2], (matrix[..., 2] + offset)[..., None]], dim=-1)
+
+
+def _means(fine: torch.Tensor) -> torch.Tensor:
+    """(n, Y, X) → (n, Y - 2, X - 2): means over _SUB x _SUB = 3 x 3 samples."""
+    down = fine[:, :-2] + fine[:, 1:-1] + fine[:, 2:]
+    return (down[..., :-2] + down[..., 1:-1] + down[..., 2:]) / _SUB**2
 
 
 def _largest(correlations: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from medaudit.artifacts.findings import (
+    AgreementRecord,
     Audit,
     Bounds,
     CohortTest,
@@ -20,9 +21,9 @@ from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
-from medaudit.protocol.scoring import People
 from medaudit.protocol.searching import Found
 from medaudit.protocol.sides import Side
+from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper
 from medaudit.stats.budget import Budget
 from medaudit.stats.duplicates import Variety, variety
@@ -42,7 +43,6 @@ class Case:
     settings: AuditSettings
     alpha_spent: float
     doubles: Doubles
-    people: People
     other: Found  # S against H, for the cohort test
     cohort: tuple[CohortEvidence, CohortTest]
     controls: Evidence
@@ -94,6 +94,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         withheld=withheld,
         variety=VarietyRecord(**asdict(case.variety)),
         source=case.source,
+        agreement=_agreement(case, examined),
     )
 
 
@@ -166,6 +167,23 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
         flagged=int(flagged.sum()),
         suspects=int((suspect & ~flagged).sum()),
         patients_exposed=len(exposed),
+    )
+
+
+def _agreement(case: Case, examined: Sequence[Examined]) -> AgreementRecord:
+    names = [seen.bench.detector.name for seen in examined]
+    named = [case.train.groups[seen.found.row] for seen in examined]
+    found = agreement([seen.judged.flagged for seen in examined], named)
+    flagged = np.flatnonzero(found.detectors)
+    return AgreementRecord(
+        detectors=names,
+        both=found.both.tolist(),
+        alone=found.alone.tolist(),
+        by_number=found.by_number.tolist(),
+        several=found.several,
+        one_patient=found.one_patient,
+        images=[(int(case.synthetic.rows[place]), int(found.detectors[place])) for place in flagged],
+        wording=agreement_sentence(found, names),
     )
 
 

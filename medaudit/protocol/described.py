@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medaudit.detectors import VectorDetector
+from medaudit.detectors import VectorDetector, label
 from medaudit.progress import Progress
 from medaudit.protocol.found import Found
 from medaudit.protocol.sides import Side
@@ -57,7 +57,7 @@ class Described:
             for part in _parts(len(side), _PORTION):
                 held[part] = detector.describe(side.images(part))
             return cls(side, detector, shape, held)
-        path = machine.scratch(f"{side.cohort.id[:16]}-{detector.name}.f32")
+        path = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}.f32")
         if not path.is_file():
             partial = path.with_suffix(".partial")
             machine.progress.start(f"{detector.name}: describing", len(side))

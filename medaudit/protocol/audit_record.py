@@ -105,6 +105,11 @@ def promised(case: Case, budget: Budget) -> float:
     )
 
 
+def without_line(records: Sequence[DetectorRecord]) -> list[DetectorRecord]:
+    """The detectors under which no single image can be flagged: no tail, or exact duplicates among the unseen."""
+    return [record for record in records if record.tail_points is None or record.score_line is None]
+
+
 def _decided(
     case: Case, counts: Counts, bounds: Bounds, records: Sequence[DetectorRecord], budget: Budget
 ) -> tuple[str, list[str]]:
@@ -124,7 +129,11 @@ def _decided(
         required_power=case.settings.required_power,
         negative=case.controls.negative,
         negative_promise=promised(case, budget),
-        detectors_without_line=tuple(record.name for record in records if record.tail_points is None),
+        detectors_without_line=tuple(record.name for record in without_line(records)),
+        detectors_blind=tuple(
+            record.name for record in without_line(records) if record.fdr_needs > counts.synthetic
+        ),
+        detectors=budget.detectors,
         duplicates_in_train=len(case.doubles.train),
         duplicates_across=len(case.doubles.across),
         most_of_one=case.most_of_one,

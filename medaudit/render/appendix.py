@@ -77,8 +77,8 @@ def _agreement(found: AgreementFacts) -> tuple[Block, ...]:
         for own, name in enumerate(found.detectors)
     )
     table = Table(
-        caption="Images flagged by both detectors, by row and column; where they are one, by that detector. Last: by it "
-        "and no other.",
+        caption="Images flagged by both detectors, by row and column; where they are one, by that detector. Last: by "
+        "it alone.",
         columns=("Detector", *found.detectors, "Alone"),
         rows=rows,
         numeric=tuple(range(1, len(found.detectors) + 2)),

@@ -7,8 +7,8 @@ from medaudit.artifacts.store import Artifact, Draft, Request, finished
 from medaudit.config import CopyNetSettings
 from medaudit.detectors import DETECTORS, AnyDetector
 from medaudit.detectors.copynet.detector import EncoderDetector
-from medaudit.detectors.copynet.opening import open_encoder
-from medaudit.detectors.copynet.weights import save_copynet
+from medaudit.detectors.copynet.opening import EMBEDDINGS, open_encoder, save_embeddings
+from medaudit.detectors.copynet.weights import load_copynet, save_copynet
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import Progress
 from medaudit.protocol.described import Machine
@@ -67,6 +67,10 @@ def _kept(
         with Draft(keep, request) as draft:
             trained = fit(train, settings, seed, device, draft.scratch("checkpoint"), progress)
             save_copynet(draft.path, trained, settings, seed, train.cohort.id)
+            detector = load_copynet(draft.path, device=device)
+            made = draft.scratch(EMBEDDINGS)  # written there: its lock is no part of the artifact
+            save_embeddings(made, detector, train.cohort.id, train.images, len(train))
+            made.replace(draft.file(EMBEDDINGS))
             draft.commit()
     return open_encoder(keep, train.cohort.id, device)
 

@@ -3,6 +3,7 @@
 Axes: N synthetic images, E detectors; T and H of 60 patients each with follow-up films of 36 x 30 pixels.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,21 @@ from medaudit.artifacts.store import file_sha256, open_artifact
 from medaudit.config import AuditSettings, CopyNetSettings
 from medaudit.detectors import DETECTORS, VECTOR_DETECTORS, label
 from medaudit.detectors.copynet.dinov2 import Dinov2
+from medaudit.detectors.copynet.embeddings import write_embeddings
 from medaudit.detectors.copynet.opening import open_encoder
-from medaudit.errors import CohortMismatch, EncoderProblem, OutputExists, ReferenceTooSmall, UsageProblem
+from medaudit.errors import (
+    CohortMismatch,
+    EmbeddingsMismatch,
+    EncoderProblem,
+    OutputExists,
+    ReferenceTooSmall,
+    UsageProblem,
+)
 from medaudit.images.transforms import mirror
-from medaudit.stages import audit, encoders
+from medaudit.progress import SILENT
+from medaudit.protocol.described import Described, Machine
+from medaudit.protocol.sides import Side
+from medaudit.stages import audit, encoders, report
 from medaudit.stages.encoders import network_again
 from medaudit.stages.outcome import Outcome
 
@@ -137,6 +149,18 @@ def test_agreement_is_that_of_the_table(site: Path) -> None:
     assert agreed.wording in run(site).lines
 
 
+def test_the_report_says_who_agrees(site: Path) -> None:
+    """Counts in both editions; which image how many detectors flag in the confidential one only."""
+    agreed = open_audit(site / "A")[1].agreement
+    assert agreed is not None
+    for edition in report.EDITIONS:
+        report.run([site / "A"], site / f"R-{edition}", edition=edition)
+        page = (site / f"R-{edition}" / report.HTML).read_text()
+        assert agreed.wording in page and "Images flagged by both detectors" in page
+        assert "unseen patients only" in page
+        assert (f"flagged by {agreed.images[0][1]}" in page) is (edition == "confidential")
+
+
 def test_findings_hold_nothing_that_was_learnt(site: Path) -> None:
     artifact = open_audit(site / "A")[0]
     assert set(artifact.manifest["files"]) == {
@@ -165,7 +189,11 @@ def test_a_kept_encoder_serves_the_next_audit(
 ) -> None:
     own = open_audit(site / "A")[1].detectors[-1].encoder
     artifact = open_artifact(kept, "encoder")
-    assert set(artifact.manifest["files"]) == {"encoder.json", "encoder.safetensors"}
+    assert set(artifact.manifest["files"]) == {
+        "embeddings.safetensors",
+        "encoder.json",
+        "encoder.safetensors",
+    }
     assert artifact.lineage == {"train": open_cohort(site / "T").id}
     assert kept.stat().st_mode & 0o777 == 0o700
     watched = StopAfter()
@@ -188,6 +216,27 @@ def test_an_encoder_of_another_cohort_is_refused(kept: Path, tmp_path: Path) -> 
     with pytest.raises(EncoderProblem, match="another cohort"):
         run(tmp_path, copy_network=str(kept))
     assert {path.name for path in tmp_path.iterdir()} == {"T", "H", "S"}
+
+
+def test_saved_embeddings_are_used_and_others_refused(site: Path, kept: Path, tmp_path: Path) -> None:
+    cohort = open_cohort(site / "T")
+    saved = open_encoder(kept, cohort.id)
+    rows = saved.saved[cohort.id]
+    assert np.array_equal(rows, saved.describe(cohort.unit(slice(None)))[:, 0])
+    asked: list[int] = []
+    honest = saved.describe
+    saved.describe = lambda images: asked.append(len(images)) or honest(images)  # type: ignore[method-assign]
+    described = Described.of(Side.of(cohort), saved, Machine("cpu", 1 << 30, SILENT, lambda name: tmp_path))
+    assert not asked and np.array_equal(described.block(3, 7)[:, 0], rows[3:7])
+    saved.saved[cohort.id] = rows[:-1]
+    with pytest.raises(EmbeddingsMismatch, match="of 79 films and the cohort has 80"):
+        Described.of(Side.of(cohort), saved, Machine("cpu", 1 << 30, SILENT, lambda name: tmp_path))
+    shutil.copytree(kept, tmp_path / "other")
+    file = tmp_path / "other" / "embeddings.safetensors"
+    write_embeddings(file, saved.id, open_cohort(site / "H").id, 2, 16, [rows[:2]])
+    with pytest.raises(EmbeddingsMismatch, match="none of this cohort"):
+        run(site, "A-other", copy_network=str(tmp_path / "other"))
+    assert not (site / "A-other").exists()
 
 
 def test_an_encoder_from_elsewhere_is_a_detector_of_its_name(site: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from medaudit import seeds
 from medaudit.config import CopyNetSettings
 from medaudit.detectors.copynet.detector import CopyNet
 from medaudit.detectors.copynet.training import train_copynet
+from medaudit.search.engine import ArrayBlocks
 from medaudit.search.nearest import nearest
 from medaudit.stats.flags import fit_tail
 from medaudit.stats.likeness import likeness
@@ -37,7 +38,9 @@ def scores(
     leave_out: np.ndarray | None,
 ) -> np.ndarray:
     """(G,) copy scores of films (G, Y, X) against the references (N, 1, D) with patients (N,)."""
-    found = nearest(detector.poses(films), references, 50, reference_group=groups, leave_out=leave_out)
+    found = nearest(
+        detector.poses(films), ArrayBlocks(references), 50, reference_group=groups, leave_out=leave_out
+    )
     return copy_scores(found.distance, found.runner_up_distance)[0]
 
 

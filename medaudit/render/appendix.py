@@ -61,9 +61,13 @@ def results(summary: Summary) -> Section | None:
         numeric=(1, 2, 3, 4, 5),
         weights=(3, 2, 2, 2, 3, 3),
     )
-    meanings = Facts(items=tuple((one.name, one.meaning) for one in audit.detectors))
+    meanings = Facts(items=tuple((one.name, one.meaning + _weights(one.encoder)) for one in audit.detectors))
     agreed = () if audit.agreement is None else _agreement(audit.agreement)
     return Section(title="Results by detector", blocks=(table, *agreed, meanings, *_histograms(audit)))
+
+
+def _weights(encoder: str | None) -> str:
+    return "" if encoder is None else f" (SHA-256 of its weights: {encoder[:16]})"
 
 
 def _agreement(found: AgreementFacts) -> tuple[Block, ...]:

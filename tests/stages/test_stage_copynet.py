@@ -28,6 +28,7 @@ from medaudit.errors import (
     CohortMismatch,
     EmbeddingsMismatch,
     EncoderProblem,
+    NotReleasable,
     OutputExists,
     ReferenceTooSmall,
     UsageProblem,
@@ -36,7 +37,7 @@ from medaudit.images.transforms import mirror
 from medaudit.progress import SILENT
 from medaudit.protocol.described import Described, Machine
 from medaudit.protocol.sides import Side
-from medaudit.stages import audit, encoders, report
+from medaudit.stages import audit, encoders, release, report
 from medaudit.stages.encoders import network_again
 from medaudit.stages.outcome import Outcome
 
@@ -158,6 +159,7 @@ def test_the_report_says_who_agrees(site: Path) -> None:
         page = (site / f"R-{edition}" / report.HTML).read_text()
         assert agreed.wording in page and "Images flagged by both detectors" in page
         assert "unseen patients only" in page
+        assert str(open_audit(site / "A")[1].detectors[-1].encoder)[:16] in page
         assert (f"flagged by {agreed.images[0][1]}" in page) is (edition == "confidential")
 
 
@@ -275,6 +277,27 @@ def test_a_second_look_uses_the_same_network(site: Path, kept: Path, tmp_path: P
     save_file(tensors, tmp_path / "other.safetensors")
     with pytest.raises(CohortMismatch, match="is not the encoder that the audit used"):
         network_again(by_path, str(tmp_path / "other.safetensors"))
+
+
+def test_release_looks_at_the_rest_with_the_network(site: Path, kept: Path, tmp_path: Path) -> None:
+    def withheld(audited: str, name: str, network: str | None = None) -> str | None:
+        """What the second look used; its plants are too few to clear anything."""
+        with pytest.raises(NotReleasable, match="inconclusive"):
+            release.run(
+                site / "S", site / audited, tmp_path / name, "npz", True, site / "T", site / "H", device="cpu",
+                copy_network=network,
+            )  # fmt: skip
+        artifact, record = open_audit(tmp_path / f"{name}.audit")
+        assert record.withheld == [0, 1] and record.detectors[-1].name == "copynet"
+        return str(artifact.settings["copy_network"])
+
+    assert withheld("A", "trained") == "train"
+    assert withheld("A-kept", "kept", str(kept)) == open_audit(site / "A")[1].detectors[-1].encoder
+    with pytest.raises(UsageProblem, match="give the same with --copy-network"):
+        release.run(
+            site / "S", site / "A-kept", tmp_path / "no", "npz", True, site / "T", site / "H", device="cpu"
+        )
+    assert not list(tmp_path.glob("no*"))
 
 
 def test_what_cannot_be_trained_or_kept(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from calibration_films import AS_THEY_ARE, AVERAGED, AVERAGES, ONE_LABEL, PARTIT
 from medaudit.config import AuditSettings
 from medaudit.detectors import VECTOR_DETECTORS
 from medaudit.protocol.closeness import DETECTOR as COHORT_DETECTOR
-from medaudit.protocol.scoring import Bench, Judged
+from medaudit.protocol.scoring import Bench, Judged, People
 from medaudit.protocol.searching import Found
 from medaudit.stats.budget import Budget, split_alpha
 from medaudit.stats.cohort_test import excess_test, leading_run
@@ -115,7 +115,8 @@ class Audit:
         for detector in VECTOR_DETECTORS:
             people = self.people(detector.name, np.concatenate([self.own, self.unseen]))
             tail = fit_tail(people.score, replicates=effort.tail, rng=rng)
-            self.benches.append(Bench(detector, self.neighbours, people, tail, IMAGES, BUDGET))
+            asked = People(self.own, self.unseen)
+            self.benches.append(Bench(detector, self.neighbours, people, tail, IMAGES, BUDGET, asked))
 
     def people(self, detector: str, rows: np.ndarray) -> Found:
         """Films as they are, of anyone: each against T without its own patient."""

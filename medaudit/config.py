@@ -36,6 +36,34 @@ REQUIRED_KINDS: tuple[PlantedKind, ...] = (
 REFERENCE_PEOPLE = 5000
 
 
+class CopyNetSettings(Settings):
+    """How the copy network is built and trained; every value is written beside its weights."""
+
+    size: int = Field(64, ge=16, le=512)  # pixels a side that the network sees
+    fold: int = Field(4, ge=1, le=16)  # fold n x n pixels into channels before the first layer
+    channels: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)  # one entry a stage
+    blocks: int = Field(1, ge=1, le=16)  # residual blocks a stage
+    values: int = Field(128, ge=8, le=2048)  # length of an embedding
+    steps: int = Field(1500, ge=1)
+    batch: int = Field(32, ge=2)  # films a step
+    views: int = Field(2, ge=1, le=16)  # edited views of each film a step
+    neighbours: int = Field(4, ge=1)  # films that share a batch because they look alike; 1: none
+    temperature: float = Field(0.05, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup_steps: int = Field(50, ge=0)
+    weight_decay: float = Field(0.02, ge=0)
+    clip_norm: float = Field(1.0, gt=0)  # largest norm of the gradient
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has units for it
+    checkpoint_minutes: float = Field(2.0, ge=0)  # 0: after every step
+    max_minutes: float | None = Field(None, gt=0)  # stop by the clock; the bytes are then not reproducible
+
+    @model_validator(mode="after")
+    def _divides(self) -> "CopyNetSettings":
+        if self.size % (self.fold * 2 ** (len(self.channels) - 1)):
+            raise ValueError("size must be a multiple of fold * 2 ** (entries of channels - 1)")
+        return self
+
+
 class AuditSettings(Settings):
     """How an audit tests; every value is printed in its report."""
 
@@ -52,6 +80,7 @@ class AuditSettings(Settings):
     permutations: int = Field(10_000, ge=1000)  # draws of the cohort test
     bootstrap: int = Field(1000, ge=200)  # replicates of the tail fit
     one_image_one_patient: bool = False  # the user states that no patient has two images
+    copynet: CopyNetSettings = CopyNetSettings()  # of --copy-network train
 
 
 def planted_kinds(settings: AuditSettings) -> tuple[PlantedKind, ...]:
@@ -168,31 +197,3 @@ def _known_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> st
         model = inner
     near = get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(model.model_fields))}"
-
-
-class CopyNetSettings(Settings):
-    """How the copy network is built and trained; every value is written beside its weights."""
-
-    size: int = Field(64, ge=16, le=512)  # pixels a side that the network sees
-    fold: int = Field(4, ge=1, le=16)  # fold n x n pixels into channels before the first layer
-    channels: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)  # one entry a stage
-    blocks: int = Field(1, ge=1, le=16)  # residual blocks a stage
-    values: int = Field(128, ge=8, le=2048)  # length of an embedding
-    steps: int = Field(1500, ge=1)
-    batch: int = Field(32, ge=2)  # films a step
-    views: int = Field(2, ge=1, le=16)  # edited views of each film a step
-    neighbours: int = Field(4, ge=1)  # films that share a batch because they look alike; 1: none
-    temperature: float = Field(0.05, gt=0)
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup_steps: int = Field(50, ge=0)
-    weight_decay: float = Field(0.02, ge=0)
-    clip_norm: float = Field(1.0, gt=0)  # largest norm of the gradient
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the device has units for it
-    checkpoint_minutes: float = Field(2.0, ge=0)  # 0: after every step
-    max_minutes: float | None = Field(None, gt=0)  # stop by the clock; the bytes are then not reproducible
-
-    @model_validator(mode="after")
-    def _divides(self) -> "CopyNetSettings":
-        if self.size % (self.fold * 2 ** (len(self.channels) - 1)):
-            raise ValueError("size must be a multiple of fold * 2 ** (entries of channels - 1)")
-        return self

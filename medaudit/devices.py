@@ -1,6 +1,8 @@
-"""Which processor computes: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, by one rule for every command."""
+"""Which processor computes and how: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, by one rule for every command."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from medaudit.errors import DeviceUnavailable
@@ -38,3 +40,31 @@ def pick_device(name: str = "auto") -> "torch.device":
     if index >= count:
         raise DeviceUnavailable(f"{name} is not on this machine; the last cuda device is cuda:{count - 1}")
     return torch.device(name)
+
+
+def uses_bf16(precision: str, device: "torch.device") -> bool:
+    """Whether to compute in bf16: as told, or with `auto` where the device has matrix units for it (cuda, AMX)."""
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and has_amx is not None and bool(has_amx())
+
+
+@contextmanager
+def repeatable(device: "torch.device") -> Iterator[None]:
+    """On cuda, ask for kernels that give the same bytes each time; the CPU's do already."""
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medaudit.devices import pick_device
+from medaudit.devices import pick_device, repeatable, uses_bf16
 from medaudit.errors import DeviceUnavailable
 
 
@@ -34,3 +34,23 @@ def test_what_is_not_there_is_refused(monkeypatch):
     assert pick_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(DeviceUnavailable, match="cuda:1"):
         pick_device("cuda:2")
+
+
+def test_bf16_as_told_or_where_there_are_units(monkeypatch):
+    cpu = torch.device("cpu")
+    assert uses_bf16("bf16", cpu) and not uses_bf16("fp32", torch.device("cuda"))
+    for has in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has=has: has, raising=False)
+        assert uses_bf16("auto", cpu) is has
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has=has, **_: has)
+        assert uses_bf16("auto", torch.device("cuda")) is has
+    assert not uses_bf16("auto", torch.device("mps"))
+
+
+def test_repeatable_kernels_only_within_the_block():
+    before = torch.backends.cudnn.deterministic
+    with repeatable(torch.device("cuda")):
+        assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+    with repeatable(torch.device("cpu")):
+        assert torch.backends.cudnn.deterministic is before
+    assert torch.backends.cudnn.deterministic is before

@@ -127,6 +127,22 @@ class DetectorRecord(Record):
     match_radius: float  # distance used for eidetic k
     closest_synthetic: float  # smallest distance of S to T
     closest_unseen: float  # smallest distance of the reference to T
+    encoder: str | None = (
+        None  # SHA-256 of a learnt detector's weights; its reference is held-out people only
+    )
+
+
+class AgreementRecord(Record):
+    """Which detectors flag the same images; axes of E detectors in the order of `detectors`."""
+
+    detectors: list[str]
+    both: list[list[int]]  # images flagged by both; on the diagonal by that detector, alone or not
+    alone: list[int]  # images flagged by this detector and no other
+    by_number: list[int]  # images flagged by exactly 1, 2, ... E detectors
+    several: int
+    one_patient: int  # of `several`: all that flag it name the same patient
+    images: list[tuple[int, int]]  # (row of S, detectors that flag it), flagged images only
+    wording: str
 
 
 class PlantedRecord(Record):
@@ -246,6 +262,7 @@ class Audit(Record):
     variety: VarietyRecord | None = None
     source: SourceCheck | None = None  # None: not compared
     likeness: LikenessRecord | None = None  # None: too few images or people
+    agreement: AgreementRecord | None = None  # None: written by an earlier version
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from medaudit.cli.options import (
+    CopyNetwork,
     Device,
     Holdout,
     Json,
@@ -35,6 +36,11 @@ def audit(
     image_is_patient: Annotated[
         bool, typer.Option("--one-image-one-patient", help="You state that no patient has two images.")
     ] = False,
+    copy_network: CopyNetwork = None,
+    keep_encoder: Annotated[
+        Path | None,
+        typer.Option("--keep-encoder", help="Folder for the encoder that --copy-network train trains."),
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -55,7 +61,16 @@ def audit(
     carry_out(
         "audit",
         lambda screen: stage.run(
-            train, holdout, synthetic, out, settings=settings, device=device, seed=seed, progress=screen
+            train,
+            holdout,
+            synthetic,
+            out,
+            settings=settings,
+            device=device,
+            seed=seed,
+            progress=screen,
+            copy_network=copy_network,
+            keep_encoder=keep_encoder,
         ),
         as_json=as_json,
         quiet=quiet,

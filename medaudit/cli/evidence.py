@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medaudit.cli.options import Device, Json, Out, Quiet, Seed, Synthetic
+from medaudit.cli.options import CopyNetwork, Device, Json, Out, Quiet, Seed, Synthetic
 from medaudit.cli.screen import carry_out
 
 
@@ -81,6 +81,7 @@ def release(
     ] = False,
     train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,
+    copy_network: CopyNetwork = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -105,6 +106,7 @@ def release(
             withhold_flagged=withhold_flagged,
             train=train,
             holdout=holdout,
+            copy_network=copy_network,
             device=device,
             seed=seed,
             progress=screen,

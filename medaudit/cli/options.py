@@ -30,6 +30,12 @@ Model = Annotated[
     Path,
     typer.Option("--model", help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors."),
 ]
+CopyNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--copy-network", help="`train`, or a path: a kept encoder's folder, or a safetensors file."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]
 OptionalConfig = Annotated[Path | None, typer.Option("--config", help="YAML file with audit settings.")]

@@ -3,7 +3,7 @@
 A new detector is one file here and one line in DETECTORS.
 """
 
-from medaudit.detectors.contract import Detector, VectorDetector
+from medaudit.detectors.contract import Detector, VectorDetector, label
 from medaudit.detectors.contrast import LocalContrast
 from medaudit.detectors.pixel import Rmse
 from medaudit.detectors.smooth import SmoothRmse
@@ -14,4 +14,4 @@ VECTOR_DETECTORS: tuple[VectorDetector, ...] = (Rmse(), SmoothRmse(), TileDistan
 AnyDetector = VectorDetector | Structure
 DETECTORS: tuple[AnyDetector, ...] = (*VECTOR_DETECTORS, Structure())
 
-__all__ = ["DETECTORS", "VECTOR_DETECTORS", "AnyDetector", "Detector", "Structure", "VectorDetector"]
+__all__ = ["DETECTORS", "VECTOR_DETECTORS", "AnyDetector", "Detector", "Structure", "VectorDetector", "label"]

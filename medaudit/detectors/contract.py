@@ -14,10 +14,14 @@ import numpy as np
 
 
 class Detector(Protocol):
-    """A named way to compare images; `meaning` is the sentence a report prints."""
+    """A named way to compare images; `meaning` is the sentence a report prints.
+
+    `id`: SHA-256 of what a learnt detector's weights are, "" where nothing was learnt.
+    """
 
     name: str
     meaning: str
+    id: str
 
 
 class VectorDetector(Detector, Protocol):
@@ -30,3 +34,8 @@ class VectorDetector(Detector, Protocol):
     def poses(self, images: np.ndarray) -> np.ndarray:
         """(N, Y, X) float32 in [0, 1] → (N, P, T, D) float32, the side that asks: the image in each pose."""
         ...
+
+
+def label(detector: Detector) -> str:
+    """The name, with what tells two encoders of one name apart: for files that must not be mistaken."""
+    return f"{detector.name}-{detector.id[:16]}" if detector.id else detector.name

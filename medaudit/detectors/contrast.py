@@ -20,6 +20,7 @@ class LocalContrast:
     """
 
     name = "local-contrast"
+    id = ""
     meaning = (
         "correlation r after local contrast normalisation, as sqrt(2 - 2 r), over mirror and small shifts"
     )

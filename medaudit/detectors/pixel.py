@@ -16,6 +16,7 @@ class Rmse:
     """
 
     name = "rmse"
+    id = ""
     meaning = "root mean squared difference of the pixels, in [0, 1]"
 
     def __init__(self, longest: int = 128) -> None:

@@ -19,6 +19,7 @@ class SmoothRmse:
     """
 
     name = "smooth-rmse"
+    id = ""
     meaning = "root mean squared difference after smoothing over about a thirtieth of the side, in [0, 1]"
 
     def __init__(self, share: float = 0.036, longest: int = 16, native: int = 64) -> None:

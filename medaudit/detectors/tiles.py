@@ -17,6 +17,7 @@ class TileDistance:
     """
 
     name = "tile"
+    id = ""
     meaning = "largest root mean squared difference over 4 x 4 tiles of the image"
 
     def __init__(self, grid: int = 4, longest: int = 128) -> None:

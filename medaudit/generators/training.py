@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from medaudit.config import TrainSettings
+from medaudit.devices import repeatable, uses_bf16
 from medaudit.errors import TrainingDiverged, UsageProblem
 from medaudit.generators.checkpoints import TrainState, load_checkpoint, save_checkpoint
 from medaudit.generators.denoising import Denoiser, draw_sigma, weighted_loss
@@ -94,7 +95,7 @@ def train(
     load_checkpoint(checkpoint, state)
     progress.start("train", settings.steps)
     progress.advance(state.step)
-    with _repeatable(team.device):
+    with repeatable(team.device):
         _loop(images, settings, seed, team, checkpoint, state, progress)
     facts = {
         "steps_done": state.step,
@@ -103,7 +104,7 @@ def train(
         "device": team.device.type,
         "processes": team.size,
         "threads": torch.get_num_threads(),
-        "precision": "bf16" if _bf16(settings, team.device) else "fp32",
+        "precision": "bf16" if uses_bf16(settings.precision, team.device) else "fp32",
         "parameters": sum(p.numel() for p in network.parameters()),
     }
     return Trained({k: v.cpu() for k, v in state.average.items()}, architecture, state.losses, facts)
@@ -178,7 +179,7 @@ def _step(
     sigma, added = sigma[share], added[share]
     with (
         _dropout_seed(settings.network.dropout, derive(seed, "dropout", state.step, team.rank), device),
-        torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings, device)),
+        torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings.precision, device)),
     ):
         denoised = denoiser(clean + sigma[:, None, None, None] * added, sigma, classes)
     loss = weighted_loss(denoised, clean, sigma, noise.sigma_data).mean()
@@ -241,16 +242,6 @@ def _prefetched(
             yield ready
 
 
-def _bf16(settings: TrainSettings, device: torch.device) -> bool:
-    """Whether to compute in bf16: as told, or where the device has matrix units for it (cuda, CPUs with AMX)."""
-    if settings.precision != "auto":
-        return settings.precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and has_amx is not None and bool(has_amx())
-
-
 @contextmanager
 def _dropout_seed(dropout: float, seed: int, device: torch.device) -> Iterator[None]:
     """Seed the generator that dropout draws from, for this block only; nothing to do without dropout."""
@@ -260,17 +251,3 @@ def _dropout_seed(dropout: float, seed: int, device: torch.device) -> Iterator[N
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """On cuda, ask for kernels that give the same bytes each time; the CPU's do already."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from medaudit.artifacts.findings import (
+    AgreementRecord,
     Audit,
     Bounds,
     CohortTest,
@@ -22,8 +23,8 @@ from medaudit.protocol.closeness import DETECTOR, Beside
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
-from medaudit.protocol.scoring import People
 from medaudit.protocol.sides import Side
+from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
 from medaudit.stats.budget import Budget
 from medaudit.stats.duplicates import Variety, variety
@@ -44,7 +45,6 @@ class Case:
     settings: AuditSettings
     alpha_spent: float
     doubles: Doubles
-    people: People
     beside: Beside  # S and people against H
     cohort: tuple[CohortEvidence, CohortTest]
     controls: Evidence
@@ -99,6 +99,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         variety=VarietyRecord(**asdict(case.variety)),
         source=case.source,
         likeness=None if alike is None else LikenessRecord(detector=DETECTOR.name, **asdict(alike)),
+        agreement=_agreement(case, examined),
     )
 
 
@@ -113,6 +114,11 @@ def promised(case: Case, budget: Budget) -> float:
     return promised_false_alarms(
         len(case.synthetic), budget.familywise_each, budget.fdr_each, budget.detectors
     )
+
+
+def without_line(records: Sequence[DetectorRecord]) -> list[DetectorRecord]:
+    """The detectors under which no single image can be flagged: no tail, or exact duplicates among the unseen."""
+    return [record for record in records if record.tail_points is None or record.score_line is None]
 
 
 def _decided(
@@ -134,7 +140,11 @@ def _decided(
         required_power=case.settings.required_power,
         negative=case.controls.negative,
         negative_promise=promised(case, budget),
-        detectors_without_line=tuple(record.name for record in records if record.tail_points is None),
+        detectors_without_line=tuple(record.name for record in without_line(records)),
+        detectors_blind=tuple(
+            record.name for record in without_line(records) if record.fdr_needs > counts.synthetic
+        ),
+        detectors=budget.detectors,
         duplicates_in_train=len(case.doubles.train),
         duplicates_across=len(case.doubles.across),
         most_of_one=case.most_of_one,
@@ -178,6 +188,23 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
         flagged=int(flagged.sum()),
         suspects=int((suspect & ~flagged).sum()),
         patients_exposed=len(exposed),
+    )
+
+
+def _agreement(case: Case, examined: Sequence[Examined]) -> AgreementRecord:
+    names = [seen.bench.detector.name for seen in examined]
+    named = [case.train.groups[seen.found.row] for seen in examined]
+    found = agreement([seen.judged.flagged for seen in examined], named)
+    flagged = np.flatnonzero(found.detectors)
+    return AgreementRecord(
+        detectors=names,
+        both=found.both.tolist(),
+        alone=found.alone.tolist(),
+        by_number=found.by_number.tolist(),
+        several=found.several,
+        one_patient=found.one_patient,
+        images=[(int(case.synthetic.rows[place]), int(found.detectors[place])) for place in flagged],
+        wording=agreement_sentence(found, names),
     )
 
 

@@ -16,6 +16,8 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
         f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
         _planted(controls),
     ]
+    if record.agreement and record.agreement.wording:
+        lines.append(record.agreement.wording)
     if record.withheld:
         lines.append(f"{len(record.withheld):,} images were withheld before this audit")
     lines += [f"- {reason}" for reason in record.reasons]

@@ -16,7 +16,7 @@ def tables(case: Case, examined: Sequence[Examined]) -> dict[str, pa.Table]:
     everything = pa.concat_tables([match_table(seen, case.train, case.synthetic) for seen in examined])
     judged = [seen.judged for seen in examined]
     speaking = rows_of_speakers([j.flagged for j in judged], [j.upper for j in judged], [j.p for j in judged])
-    people = [reference_table(seen, case.people, case.train, case.holdout) for seen in examined]
+    people = [reference_table(seen, case.train, case.holdout) for seen in examined]
     return {
         DETECTOR_MATCHES: everything,
         MATCHES: everything.take(pa.array(speaking)),

@@ -169,19 +169,22 @@ def rate_record(rate: Rate) -> RateRecord:
 
 
 def _false_alarms(benches: Sequence[Bench], settings: AuditSettings, seed: int) -> Rate:
-    """Unseen people whom any detector flags, each judged against a reference without them."""
-    size = len(benches[0].people.score)
+    """Unseen people whom any detector flags, each judged against a reference without them.
+
+    Only people whom every detector may ask count: the held-out ones, who come last, where one has learnt from T.
+    """
+    size = min(len(bench.people.score) for bench in benches)
     flagged = np.zeros(size, dtype=bool)
     for bench in benches if size > 1 else ():
         flagged |= cross_fit_flags(
             bench.people.score,
-            min(_FOLDS, size),
+            min(_FOLDS, len(bench.people.score)),
             bench.count,
             bench.budget.familywise_each,
             bench.budget.fdr_each,
             settings.bootstrap,
             seeds.generator(seed, "cross-fit", bench.detector.name),
-        )
+        )[-size:]
     return clopper_pearson(int(flagged.sum()), size)
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medaudit.detectors import VectorDetector
+from medaudit.detectors import VectorDetector, label
+from medaudit.detectors.copynet.detector import EncoderDetector
+from medaudit.errors import EmbeddingsMismatch
 from medaudit.progress import Progress
 from medaudit.protocol.found import Found
 from medaudit.protocol.sides import Side
@@ -50,14 +52,16 @@ class Described:
 
     @classmethod
     def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
-        """Describe the whole side once; a file that a killed audit left whole is used again."""
+        """Describe the whole side once; a file that a killed audit left whole, or saved embeddings, are used again."""
+        if isinstance(detector, EncoderDetector) and side.cohort.id in detector.saved:
+            return cls._saved(side, detector)
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
         if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
             held = np.empty((len(side), *shape), dtype=np.float32)
             for part in _parts(len(side), _PORTION):
                 held[part] = detector.describe(side.images(part))
             return cls(side, detector, shape, held)
-        path = machine.scratch(f"{side.cohort.id[:16]}-{detector.name}.f32")
+        path = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}.f32")
         if not path.is_file():
             partial = path.with_suffix(".partial")
             machine.progress.start(f"{detector.name}: describing", len(side))
@@ -68,13 +72,23 @@ class Described:
             partial.replace(path)
         return cls(side, detector, shape, path)
 
+    @classmethod
+    def _saved(cls, side: Side, detector: EncoderDetector) -> "Described":
+        rows = detector.saved[side.cohort.id]
+        if len(rows) != len(side):
+            raise EmbeddingsMismatch(
+                f"the saved embeddings are of {len(rows)} films and the cohort has {len(side)}; remove them"
+            )
+        return cls(side, detector, (1, rows.shape[1]), rows[:, None])
+
     def __len__(self) -> int:
         return len(self.side)
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """(B, T, D) float32."""
         if isinstance(self.held, np.ndarray):
-            return self.held[start:stop]
+            part = self.held[start:stop]
+            return part if part.flags.writeable else part.copy()  # torch wants what it may write to
         one = prod(self.shape)
         values = np.fromfile(self.held, np.float32, (stop - start) * one, offset=4 * start * one)
         return values.reshape(-1, *self.shape)

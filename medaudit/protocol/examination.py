@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from medaudit.artifacts.findings import MATCH_SCHEMA, REFERENCE_SCHEMA, DetectorRecord
+from medaudit.detectors import label
 from medaudit.protocol.controls import Plants
 from medaudit.protocol.described import Machine
 from medaudit.protocol.found import Found
 from medaudit.protocol.indexes import Index
-from medaudit.protocol.scoring import Bench, Judged, People
+from medaudit.protocol.scoring import Bench, Judged
 from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Side
 from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
@@ -36,7 +37,7 @@ class Examined:
 
 def examine(bench: Bench, train: Index, synthetic: Side, plants: Plants, machine: Machine) -> Examined:
     """Search S and the plants against all of T and judge both."""
-    name, k = bench.detector.name, bench.neighbours
+    name, k = label(bench.detector), bench.neighbours
     found = search(synthetic, train, k, machine, f"{name}-synthetic")
     planted = search(plants, train, k, machine, f"{name}-plants")
     radius = match_radius(bench.people.distance)
@@ -66,6 +67,7 @@ def detector_record(seen: Examined) -> DetectorRecord:
         match_radius=seen.radius,
         closest_synthetic=float(seen.found.distance.min()),
         closest_unseen=float(people.distance.min()),
+        encoder=bench.detector.id or None,
     )
 
 
@@ -95,8 +97,9 @@ def match_table(seen: Examined, train: Side, synthetic: Side) -> pa.Table:
     )
 
 
-def reference_table(seen: Examined, people: People, train: Side, holdout: Side) -> pa.Table:
+def reference_table(seen: Examined, train: Side, holdout: Side) -> pa.Table:
     """One row per reference person, columns of REFERENCE_SCHEMA."""
+    people = seen.bench.asked
     names = np.concatenate([train.names[people.train], holdout.names[people.holdout]])
     return pa.table(
         {

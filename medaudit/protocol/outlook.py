@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from medaudit.artifacts.findings import Audit, Remainder
 from medaudit.images.plants import KIND_WORDS
-from medaudit.protocol.audit_record import Case, audit_record, promised
+from medaudit.protocol.audit_record import Case, audit_record, promised, without_line
 from medaudit.protocol.controls import Plants
 from medaudit.protocol.described import Machine
 from medaudit.protocol.examination import Examined
@@ -28,6 +28,7 @@ def whole_record(
 def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget) -> Audit:
     rest = None if again is None else _rest(again)
     counts, most = record.counts, case.most_of_one
+    short = without_line(record.detectors)
     standing = Standing(
         verdict=record.verdict,
         synthetic=counts.synthetic,
@@ -42,7 +43,8 @@ def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget
         kind_words=KIND_WORDS,
         required_power=case.settings.required_power,
         negative_broken=case.controls.negative.low > promised(case, budget),
-        without_line=any(detector.tail_points is None for detector in record.detectors),
+        without_line=bool(short),
+        reference=min((detector.reference_size for detector in short), default=None),
         duplicates_in_train=record.duplicates.across_patients_in_train,
         duplicates_across=record.duplicates.across_train_and_holdout,
         one_id=bool(

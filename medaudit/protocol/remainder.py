@@ -30,6 +30,7 @@ from dataclasses import replace
 import numpy as np
 
 from medaudit.artifacts.findings import Audit
+from medaudit.detectors import label
 from medaudit.protocol.audit_record import Case, audit_record
 from medaudit.protocol.closeness import DETECTOR, compare_sides
 from medaudit.protocol.controls import Plants, weigh
@@ -80,7 +81,7 @@ def _judged_again(
 ) -> Examined:
     """One detector's results for the images at these places (R,), by the rules for a release of R images."""
     bench = replace(seen.bench, count=len(keep), budget=budget)
-    found, planted = seen.found.at(keep), _remembered(machine, f"{bench.detector.name}-plants")
+    found, planted = seen.found.at(keep), _remembered(machine, f"{label(bench.detector)}-plants")
     return replace(
         seen,
         bench=bench,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.detectors import Detector
+from medaudit.detectors import Detector, label
 from medaudit.protocol.described import Machine
 from medaudit.protocol.found import Found
 from medaudit.protocol.indexes import Index
@@ -56,6 +56,7 @@ class Bench:
     tail: TailFit | None
     count: int
     budget: Budget
+    asked: People  # who `people` are
 
     def judge(self, found: Found) -> Judged:
         """p-values, q-values and flags of images."""
@@ -96,12 +97,23 @@ def draw_people(
     return People(*(kept if clean else drawn for drawn, kept in places))
 
 
+def unseen_by(detector: Detector, people: People) -> People:
+    """Held-out people only where the detector has learnt: T's films may be what it learnt from.
+
+    A network knows its training films and tells them apart better than a stranger's. Without held-out people (all
+    of them are in T too, or of another source) T's stay: the verdict is about that then.
+    """
+    if not detector.id or not len(people.holdout):
+        return people
+    return People(people.train[:0], people.holdout)
+
+
 def set_up(
     train: Index, holdout: Side, people: People, k: int, count: int, budget: Budget, replicates: int, seed: int,
     machine: Machine,
 ) -> Bench:  # fmt: skip
-    """Ask for every unseen person, then fit the tail of their scores."""
-    name, side = train.detector.name, train.side
+    """Ask for every person whom the detector has not seen, then fit the tail of their scores."""
+    name, side, people = label(train.detector), train.side, unseen_by(train.detector, people)
     parts = []
     if len(people.train):
         own = Picked(side, people.train)
@@ -109,5 +121,7 @@ def set_up(
     if len(people.holdout):
         parts.append(search(Picked(holdout, people.holdout), train, k, machine, f"{name}-holdout"))
     found = Found.joined(parts)
-    tail = fit_tail(found.score, replicates=replicates, rng=seeds.generator(seed, "tail", name))
-    return Bench(train.detector, k, found, tail, count, budget)
+    tail = fit_tail(
+        found.score, replicates=replicates, rng=seeds.generator(seed, "tail", train.detector.name)
+    )
+    return Bench(train.detector, k, found, tail, count, budget, people)

@@ -14,7 +14,7 @@ from medaudit.render.document import (
     Section,
     Table,
 )
-from medaudit.render.facts import AuditFacts, RateFacts, Summary
+from medaudit.render.facts import AgreementFacts, AuditFacts, RateFacts, Summary
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 
@@ -61,8 +61,34 @@ def results(summary: Summary) -> Section | None:
         numeric=(1, 2, 3, 4, 5),
         weights=(3, 2, 2, 2, 3, 3),
     )
-    meanings = Facts(items=tuple((one.name, one.meaning) for one in audit.detectors))
-    return Section(title="Results by detector", blocks=(table, meanings, *_histograms(audit)))
+    meanings = Facts(items=tuple((one.name, one.meaning + _weights(one.encoder)) for one in audit.detectors))
+    agreed = () if audit.agreement is None else _agreement(audit.agreement)
+    return Section(title="Results by detector", blocks=(table, *agreed, meanings, *_histograms(audit)))
+
+
+def _weights(encoder: str | None) -> str:
+    return "" if encoder is None else f" (SHA-256 of its weights: {encoder[:16]})"
+
+
+def _agreement(found: AgreementFacts) -> tuple[Block, ...]:
+    """How many images any two detectors flag, and each alone."""
+    rows = tuple(
+        (
+            text(name),
+            *(text("") if other < own else figure(count) for other, count in enumerate(found.both[own])),
+            figure(found.alone[own]),
+        )
+        for own, name in enumerate(found.detectors)
+    )
+    table = Table(
+        caption="Images flagged by both detectors, by row and column; where they are one, by that detector. Last: by "
+        "it alone.",
+        columns=("Detector", *found.detectors, "Alone"),
+        rows=rows,
+        numeric=tuple(range(1, len(found.detectors) + 2)),
+        weights=(3, *([2] * len(found.detectors)), 2),
+    )
+    return Paragraph(text=found.wording), table
 
 
 def _histograms(audit: AuditFacts) -> list[Block]:
@@ -97,7 +123,8 @@ def calibration(summary: Summary) -> Section | None:
     )
     table = Table(
         caption="The reference: people who were not copied, each training patient searched without their own images "
-        "and every unseen patient. All lines were drawn from the reference, not from the synthetic images.",
+        "and every unseen patient; for a detector with learnt weights, which may know the training films, unseen "
+        "patients only. All lines were drawn from the reference, not from the synthetic images.",
         columns=(
             "Detector",
             "Reference (people)",

@@ -55,10 +55,13 @@ def match_table(details: Details) -> Section:
         if len(named)
         else "No image is flagged or suspect; the most alike are listed"
     )
+    agreed = details.audit.agreement if details.audit is not None else None
+    flagging = dict(agreed.images) if agreed is not None else {}
     more = f" {say.whole(rest)} more are in matches.parquet of the {source}." if rest else ""
     table = Table(
         caption="Row numbers are positions in the synthetic and the training cohort. Relative distance 0 is the same "
-        "image. The runner-up is the nearest image of another patient.",
+        "image. The runner-up is the nearest image of another patient. "
+        "Flagged by: how many detectors flag it; the one that speaks is named.",
         columns=(
             "Image",
             "Patient",
@@ -70,19 +73,22 @@ def match_table(details: Details) -> Section:
             "Runner-up",
             "Rule",
         ),
-        rows=tuple(_match_row(row) for row in shown),
+        rows=tuple(_match_row(row, flagging) for row in shown),
         numeric=(0, 2, 4, 5, 6),
         weights=(2, 5, 2, 3, 2, 2, 2, 5, 2),
     )
     return Section(title="Matches, by pseudonym", blocks=(Paragraph(text=f"{lead}.{more}"), table))
 
 
-def _match_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _match_row(row: Mapping[str, Any], flagging: Mapping[int, int]) -> tuple[Cell, ...]:
+    """`flagging`: how many detectors flag an image, by its row."""
     ratio = math.exp(-row["score"])
     runner_up = row["runner_up_patient"] or "none"
     if row["runner_up_score"] is not None and math.isfinite(row["runner_up_score"]):
         runner_up = f"{runner_up} ({say.number(math.exp(-row['runner_up_score']), 2)})"
     rule = "flagged" if row["flagged"] else "suspect" if row["suspect"] else "not flagged"
+    if row["flagged"] and row["synthetic_id"] in flagging:
+        rule = f"flagged by {flagging[row['synthetic_id']]}"
     return (
         Cell(text=str(row["synthetic_id"]), value=row["synthetic_id"]),
         text(row["patient"] or "no id"),

@@ -116,6 +116,7 @@ class DetectorFacts(Aggregate):
     suspects: int
     expected_suspects: float
     fdr_needs: int
+    encoder: PlainText | None = None
     quantile: float | None = None  # the share of images below the two distances that follow
     close_synthetic: float | None = None
     close_unseen: float | None = None
@@ -143,6 +144,15 @@ class ControlFacts(Aggregate):
     falls_under: dict[str, PlainText] = {}
     not_planted: tuple[PlainText, ...] = ()
     given_up: tuple[PlainText, ...] = ()
+
+
+class AgreementFacts(Aggregate):
+    """Which detectors flag the same images, as counts; the images themselves stay in the findings."""
+
+    detectors: tuple[PlainText, ...]
+    both: tuple[tuple[int, ...], ...]
+    alone: tuple[int, ...]
+    wording: PlainText
 
 
 class BoundFacts(Aggregate):
@@ -194,6 +204,7 @@ class AuditFacts(Aggregate):
     withheld: int
     settings: SettingFacts
     next_steps: tuple[PlainText, ...] = ()
+    agreement: AgreementFacts | None = None  # None: nothing was flagged, or not recorded
     one_source: bool = True  # T and H could not be told apart by how their films were taken
 
 
@@ -279,6 +290,9 @@ def audit_facts(
         withheld=len(audit.withheld),
         settings=SettingFacts(**{name: settings[name] for name in SettingFacts.model_fields}),
         next_steps=tuple(audit.next_steps),
+        agreement=AgreementFacts.model_validate(audit.agreement)
+        if audit.agreement is not None and audit.agreement.images
+        else None,
         one_source=audit.source is None or not audit.source.differs,
     )
 

@@ -18,7 +18,7 @@ from medaudit.artifacts.findings import (
 )
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
-from medaudit.detectors import DETECTORS
+from medaudit.detectors import AnyDetector
 from medaudit.devices import pick_device
 from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
@@ -37,6 +37,7 @@ from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
 from medaudit.protocol.sources import compare_sources, fair_people
 from medaudit.protocol.variety import count_groups, find_groups
+from medaudit.stages.encoders import CopyNetwork
 from medaudit.stages.outcome import Outcome
 from medaudit.stats.budget import split_alpha
 from medaudit.stats.matching import usable_neighbours
@@ -56,12 +57,16 @@ def run(
     *,
     withheld: Sequence[int] = (),
     alpha_spent: float = 0.0,
+    copy_network: str | None = None,
+    keep_encoder: Path | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Outcome:
     """Audit S against T with H as unseen people; the exit code is the verdict's.
 
-    `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha.
-    Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem.
+    `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha;
+    `copy_network`: `train`, or an encoder's path; `keep_encoder`: where to keep the one that is trained.
+    Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem,
+    EncoderProblem.
     """
     settings = settings or AuditSettings()  # type: ignore[call-arg]
     if not 0 <= alpha_spent < settings.alpha:
@@ -73,6 +78,9 @@ def run(
     sides = open_sides(train, holdout, synthetic, left_out)
     if len(sides[0]) < 2:
         raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
+    network = CopyNetwork.of(
+        copy_network, keep_encoder, sides[0], settings.copynet, seed, processor, progress
+    )
     request = Request(
         "findings",
         {
@@ -80,6 +88,7 @@ def run(
             **settings.model_dump(mode="json"),
             "withheld": left_out,
             "alpha_spent": alpha_spent,
+            "copy_network": network.id,
         },
         seed,
         {name: side.cohort.id for name, side in zip(("train", "holdout", "synthetic"), sides, strict=True)},
@@ -87,7 +96,8 @@ def run(
     if finished(out, request) is None:
         with Draft(out, request) as draft:
             machine = Machine(processor, memory_bytes, progress, draft.scratch)
-            case, examined, plants = _examine(*sides, settings, alpha_spent, seed, machine)
+            detectors = network.detectors(sides[0], machine)
+            case, examined, plants = _examine(*sides, detectors, settings, alpha_spent, seed, machine)
             record = whole_record(case, examined, plants, left_out, seed, machine)
             write_record(draft.file(AUDIT_JSON), record)
             for name, table in tables(case, examined).items():
@@ -99,8 +109,8 @@ def run(
 
 
 def _examine(
-    train: Side, holdout: Side, synthetic: Side, settings: AuditSettings, alpha_spent: float, seed: int,
-    machine: Machine,
+    train: Side, holdout: Side, synthetic: Side, detectors: Sequence[AnyDetector], settings: AuditSettings,
+    alpha_spent: float, seed: int, machine: Machine,
 ) -> tuple[Case, list[Examined], Plants]:  # fmt: skip
     """Source, duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
     source = compare_sources(train, holdout, settings.permutations, seed)
@@ -109,10 +119,10 @@ def _examine(
     k, usable = usable_neighbours(settings.neighbours, train.groups)
     doubled, most = (doubles.in_train, doubles.in_holdout), settings.reference_people
     people = fair_people(draw_people(train, holdout, usable, doubled, most, seed), source)
-    budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
+    budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(detectors))
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     examined: list[Examined] = []
-    for detector in DETECTORS:
+    for detector in detectors:
         described = open_index(detector, train, machine)
         bench = set_up(
             described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
@@ -126,17 +136,6 @@ def _examine(
     seen = {part.bench.detector.name: part.seen for part in examined}
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
     case = Case(
-        train,
-        holdout,
-        synthetic,
-        settings,
-        alpha_spent,
-        doubles,
-        people,
-        beside,
-        cohort,
-        evidence,
-        groups,
-        source,
+        train, holdout, synthetic, settings, alpha_spent, doubles, beside, cohort, evidence, groups, source
     )
     return case, examined, plants

@@ -45,15 +45,18 @@ def audit_the_rest(
     device: str,
     seed: int,
     progress: Progress,
+    copy_network: str | None = None,
 ) -> tuple[Artifact, Audit]:
     """Set the flagged rows aside and audit what is left into `out`, with what is left of the error budget."""
     from medaudit.stages import audit
+    from medaudit.stages.encoders import network_again
 
     if train is None or holdout is None:
         raise UsageProblem("--withhold-flagged audits the rest again; give --train and --holdout")
     for path, role in ((train, "train"), (holdout, "holdout")):
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
             raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
+    copy_network = network_again(first, copy_network)
     flagged: set[int] = set(record.withheld)
     for name in (MATCHES, DETECTOR_MATCHES):
         matches = read_matches(first, name)
@@ -77,6 +80,7 @@ def audit_the_rest(
         progress,
         withheld=tuple(sorted(flagged)),
         alpha_spent=settings.alpha / 2,
+        copy_network=copy_network,
     )
     return audit_of(cohort, out)
 

@@ -32,14 +32,16 @@ def run(
     date: str = "",
     field_mm: float = 430.0,
     text_checked: bool = False,
+    copy_network: str | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the cleared rows of S to `out`.
 
-    `date` is YYYYMMDD or empty. Raises CohortMismatch for an audit of another cohort, NotReleasable for any verdict
-    but release-supported (exit code 10 or 20), UsageProblem for options that do not fit.
+    `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Raises CohortMismatch
+    for an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20),
+    UsageProblem for options that do not fit.
     """
     options: dict[str, Any] = {
         "format": format,
@@ -57,7 +59,7 @@ def run(
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
-            cohort, artifact, record, train, holdout, place, how, device, seed, progress
+            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network
         )
     require_clearance(record, again="audit_before_withholding" in parents)
     request = Request("release", options, parents={**parents, "audit": artifact.id})

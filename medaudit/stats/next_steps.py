@@ -52,6 +52,7 @@ class Standing:
     required_power: float = 0.9
     negative_broken: bool = False  # more unseen people flagged than promised
     without_line: bool = False  # a detector has too few different unseen people
+    reference: int | None = None  # the fewest unseen people of such a detector; None: all of them
     duplicates_in_train: int = 0
     duplicates_across: int = 0
     one_id: bool = False  # most images of a cohort carry one patient id
@@ -209,7 +210,8 @@ def _people_steps(standing: Standing) -> list[str]:
             f"needs {run:,}."
         ]
     blind = cohort.run_detectable is None or (run is not None and 2 * run > standing.train_patients)
-    short = max(0, MIN_REFERENCE - people) if standing.without_line else 0
+    reference = people if standing.reference is None else standing.reference
+    short = max(0, MIN_REFERENCE - reference) if standing.without_line else 0
     if not blind and not standing.without_line:
         return []
     needed = needed_holdout(standing.train_patients, standing.different, cohort.run_alpha) if blind else None

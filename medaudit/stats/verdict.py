@@ -67,6 +67,8 @@ def decide(
     negative: Rate,
     negative_promise: float,
     detectors_without_line: tuple[str, ...] = (),
+    detectors_blind: tuple[str, ...] = (),
+    detectors: int = 1,
     duplicates_in_train: int = 0,
     duplicates_across: int = 0,
     most_of_one: tuple[int, int] = (0, 0),
@@ -86,9 +88,11 @@ def decide(
 
     flagged: images that a flag rule names, neither withheld nor cleared; patients_exposed: whom they show; power: of
     the required kinds; negative: unseen people flagged; negative_promise: the share that the flag rules promise to
-    flag at most; detectors_without_line: those whose reference is too small for a tail; most_of_one: images of the
-    patient with the most in T and in H; source: how T and H differ when they do; distinct, largest_group: different
-    images of S, and images in its largest set of twins; rate_upper, sources, hidden: the bounds of a supported release.
+    flag at most; detectors_without_line: those whose reference is too small for a tail; detectors_blind: those of
+    them whose part of alpha is too small for any number of copies; detectors: how many share alpha; most_of_one:
+    images of the patient with the most in T and in H; source: how T and H differ when they do; distinct,
+    largest_group: different images of S, and images in its largest set of twins; rate_upper, sources, hidden: the
+    bounds of a supported release.
     kind_words: how a kind of planted copy reads after "copies"; unplanted: required kinds that could not be planted.
     """
     found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
@@ -102,6 +106,7 @@ def decide(
         *voids,
         *_no_id_sentences(patient_level),
         *_reference_sentences(detectors_without_line, cohort, different, train_patients, holdout_patients),
+        *_share_sentences(detectors_blind, detectors),
         *_power_sentences(power, required_power, kind_words),
         *_unplanted_sentences(unplanted, kind_words),
         *_negative_sentences(negative, negative_promise),
@@ -257,6 +262,17 @@ def _reference_sentences(
             "evidence that it is closer to the training patients than to unseen ones; audit more images of this model."
         )
     return sentences
+
+
+def _share_sentences(blind: tuple[str, ...], detectors: int) -> list[str]:
+    if not blind:
+        return []
+    shared = f"With alpha shared by {_count(detectors, 'detector')}" if detectors > 1 else "With this alpha"
+    fewer = "use fewer detectors or " if detectors > 1 else ""
+    return [
+        f"{shared} {', '.join(blind)} could flag no image, however alike and however many; {fewer}add held-out "
+        "patients."
+    ]
 
 
 def _power_sentences(

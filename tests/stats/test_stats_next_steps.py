@@ -53,6 +53,10 @@ SITUATIONS = {
         {"without_line": True, "train_patients": 11, "holdout_patients": 9},
         "with at least 20 more held-out patients",
     ),
+    "few people of one detector": (
+        {"without_line": True, "train_patients": 900, "reference": 15},
+        "with at least 25 more held-out patients",
+    ),
     "few different people": ({"without_line": True}, "half and half is best"),
     "plants": ({"power": {"flip": clopper_pearson(20, 20)}}, "at least 36 of each kind"),
     "power": ({"power": {"flip": clopper_pearson(80, 100)}}, "it missed too many copies flip"),

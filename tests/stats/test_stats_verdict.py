@@ -74,6 +74,14 @@ DOUBTS = {
     ),
     "one id in training": ({"train_patients": 1}, "All 1,200 training images carry one patient id"),
     "no tail": ({"detectors_without_line": ("rmse", "tile")}, "(rmse, tile)"),
+    "too many detectors": (
+        {"detectors_blind": ("rmse", "copynet"), "detectors": 40},
+        "With alpha shared by 40 detectors rmse, copynet could flag no image, however alike and however many; use",
+    ),
+    "one blind detector": (
+        {"detectors_blind": ("rmse",)},
+        "With this alpha rmse could flag no image, however alike and however many; add held-out patients",
+    ),
     "no run": ({"cohort": dataclasses.replace(CALM, run_detectable=None)}, "no run of training matches"),
     "power": ({"power": {"mirror": clopper_pearson(80, 100)}}, "80 of 100 planted copies"),
     "no power": ({"power": {}}, "No kind of planted copy was required"),

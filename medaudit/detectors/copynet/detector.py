@@ -17,7 +17,8 @@ class EncoderDetector:
     """Distance sqrt(2 - 2 cos) between the unit vectors that `network` gives (B, 1, S, S) films in [0, 1].
 
     The asking side is tried as it is, mirrored, with black for white, and both, or the first `poses` of these; the
-    network need not learn to see past a mirror or the polarity. `id` names the network in saved embeddings.
+    network need not learn to see past a mirror or the polarity. `id` names the network in saved embeddings; `saved`
+    holds such, (N, D) by the id of their cohort.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class EncoderDetector:
     ) -> None:
         self.name, self.meaning, self.id = name, meaning, id
         self.device = torch.device(device)
+        self.saved: dict[str, np.ndarray] = {}
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.size = size
         self.asked = poses

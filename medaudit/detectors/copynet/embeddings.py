@@ -48,7 +48,9 @@ class Embeddings:
             if part.cohort == cohort:
                 return self.rows[start : start + part.rows]
             start += part.rows
-        raise EmbeddingsMismatch("the saved embeddings hold none of this cohort; append them first")
+        raise EmbeddingsMismatch(
+            "the saved embeddings hold none of this cohort; append them, or remove the file"
+        )
 
 
 def write_embeddings(

@@ -7,8 +7,7 @@ one batch, and N D 4 bytes for the remembered embeddings. Axes: N films, B films
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from medaudit.detectors.copynet.edits import Edited, edit
 from medaudit.detectors.copynet.network import CopyEncoder, build_encoder, describe_encoder
 from medaudit.detectors.copynet.objective import contrastive_loss
 from medaudit.detectors.copynet.state import CopyNetState, load_state, save_state
+from medaudit.devices import repeatable, uses_bf16
 from medaudit.errors import TrainingDiverged
 from medaudit.progress import SILENT, Progress
 from medaudit.seeds import derive
@@ -76,7 +76,7 @@ def train_copynet(
         load_state(checkpoint, state, request)
     progress.start("copy network", settings.steps)
     progress.advance(state.step)
-    with _repeatable(device):
+    with repeatable(device):
         _loop(
             films, torch.from_numpy(codes).to(device), settings, seed, state, (checkpoint, request), progress
         )
@@ -84,11 +84,10 @@ def train_copynet(
         "steps_done": state.step,
         "stopped_by": "steps" if state.step == settings.steps else "clock",
         "reproducible": settings.max_minutes is None,
-        "seconds": round(state.seconds, 1),
         "films": len(codes),
         "patients": len(np.unique(codes)),
         "device": device.type,
-        "precision": "bf16" if _bf16(settings, device) else "fp32",
+        "precision": "bf16" if uses_bf16(settings.precision, device) else "fp32",
         "parameters": sum(p.numel() for p in network.parameters()),
     }
     network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -150,7 +149,7 @@ def _step(
     together = Edited(
         *(torch.cat([getattr(e, name) for e in edited]) for name in ("films", "share", "partner"))
     )
-    with torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings, device)):
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings.precision, device)):
         embedded = state.network(torch.cat([plain, together.films]))  # (B + V B, D)
     own, views = embedded[: len(plain)], embedded[len(plain) :]
     loss = contrastive_loss(views, own, codes, together, settings.temperature)
@@ -201,27 +200,3 @@ def _request(patient: np.ndarray, settings: CopyNetSettings, seed: int) -> str:
     """SHA-256 of what decides the bytes of a run, but for the films themselves."""
     body = {"settings": settings.model_dump(mode="json"), "seed": seed, "patient": patient.tolist()}
     return hashlib.sha256(canonical(body).encode()).hexdigest()
-
-
-def _bf16(settings: CopyNetSettings, device: torch.device) -> bool:
-    """Whether to compute in bf16: as told, or where the device has matrix units for it (cuda, CPUs with AMX)."""
-    if settings.precision != "auto":
-        return settings.precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and has_amx is not None and bool(has_amx())
-
-
-@contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
-    """On cuda, ask for kernels that give the same bytes each time; the CPU's do already."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before

@@ -128,6 +128,7 @@ class Structure:
     """Correlation r of local contrast once the films are aligned, as sqrt(2 - 2 r); see the package's files."""
 
     name = "structure"
+    id = ""
     meaning = "correlation r of local contrast once the films are aligned in any pose and polarity, as sqrt(2 - 2 r)"
 
     def index(

@@ -183,7 +183,23 @@ def controls(summary: Summary) -> Section | None:
         f"{say.counted(negative.of, 'unseen person', 'unseen people')} posing as synthetic were flagged "
         f"({say.percent(negative.value)}, interval {say.span(negative.low, negative.high)})."
     )
-    return Section(title="Controls", blocks=(planted, said))
+    return Section(title="Controls", blocks=(planted, said, *_unsure(audit)))
+
+
+def _unsure(audit: AuditFacts) -> list[Paragraph]:
+    """Where power falls, and what was not planted."""
+    controls, said = audit.controls, []
+    if controls.falls_under:
+        strengths = set(controls.falls_under.values())
+        weak = ", ".join(kind_name(one.kind) for one in controls.planted if one.strength in strengths)
+        said.append(f"From these strengths on the lower limit of power is under 80 %: copies {weak}.")
+    if controls.not_planted:
+        kinds = ", ".join(kind_name(kind) for kind in controls.not_planted)
+        said.append(f"Copies that could not be planted, because the training films do not allow it: {kinds}.")
+    if controls.given_up:
+        kinds = ", ".join(kind_name(kind) for kind in controls.given_up)
+        said.append(f"Given up to save time (controls: quick), so nothing is known of copies {kinds}.")
+    return [Paragraph(text=sentence) for sentence in said]
 
 
 def _short(rate: RateFacts | None) -> Cell:

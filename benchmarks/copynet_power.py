@@ -4,6 +4,12 @@
 
 Patients are drawn by seed: `people` for T, as many for H, and unseen ones for S. Both audits see the same cohorts,
 plants and alpha; with the copy network each detector has a sixth of the flags' alpha instead of a fifth.
+
+Measured with --people 200 --synthetic 60 --plants 20 --steps 500 at 64 px: of 30 kinds 28 had the same power with and
+without; elastic rose from 0.95 to 1.00 (one plant of 20), noise-0.15 fell from 0.45 to 0.40 (one plant). Alone the
+network found all copies unchanged, blurred, shrunk, JPEG 40, gamma 0.6, in the other polarity and mirrored, and nearly
+none shifted, rotated or cropped. Whether training for longer changes that was not measured. Nobody unseen was flagged
+(0 of 400 people without it, 0 of 200 held-out with it).
 """
 
 import argparse

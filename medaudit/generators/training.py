@@ -94,7 +94,7 @@ def train(
     load_checkpoint(checkpoint, state)
     progress.start("train", settings.steps)
     progress.advance(state.step)
-    with _repeatable(team.device):
+    with repeatable(team.device):
         _loop(images, settings, seed, team, checkpoint, state, progress)
     facts = {
         "steps_done": state.step,
@@ -263,7 +263,7 @@ def _dropout_seed(dropout: float, seed: int, device: torch.device) -> Iterator[N
 
 
 @contextmanager
-def _repeatable(device: torch.device) -> Iterator[None]:
+def repeatable(device: torch.device) -> Iterator[None]:
     """On cuda, ask for kernels that give the same bytes each time; the CPU's do already."""
     if device.type != "cuda":
         yield

@@ -15,6 +15,7 @@ from medaudit.render.document import (
     Table,
 )
 from medaudit.render.facts import AuditFacts, RateFacts, Summary
+from medaudit.render.generative import generative, given_up
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 
@@ -156,7 +157,8 @@ def controls(summary: Summary) -> Section | None:
         f"{say.counted(negative.of, 'unseen person', 'unseen people')} posing as synthetic were flagged "
         f"({say.percent(negative.value)}, interval {say.span(negative.low, negative.high)})."
     )
-    return Section(title="Controls", blocks=(planted, said))
+    blocks: list[Block] = [planted, *given_up(audit.controls), *generative(audit.controls), said]
+    return Section(title="Controls", blocks=tuple(blocks))
 
 
 def _short(rate: RateFacts | None) -> Cell:

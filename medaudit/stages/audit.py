@@ -31,6 +31,7 @@ from medaudit.protocol.controls import Plants, weigh
 from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.examination import Examined, examine
+from medaudit.protocol.generative import generate_copies, weigh_copies
 from medaudit.protocol.indexes import open_index
 from medaudit.protocol.outlook import whole_record
 from medaudit.protocol.scoring import draw_people, set_up
@@ -111,20 +112,23 @@ def _examine(
     people = fair_people(draw_people(train, holdout, usable, doubled, most, seed), source)
     budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(DETECTORS))
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
+    generated = generate_copies(train, doubles.in_train, settings, synthetic.bits, seed, machine)
     examined: list[Examined] = []
     for detector in DETECTORS:
         described = open_index(detector, train, machine)
         bench = set_up(
             described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
         )
-        examined.append(examine(bench, described, synthetic, plants, machine))
+        examined.append(examine(bench, described, synthetic, plants, generated, machine))
     chosen = next(seen for seen in examined if seen.bench.detector is DETECTOR)
     beside = search_holdout(synthetic, train, holdout, people, settings.neighbours, machine)
     cohort = compare_sides(
         chosen.bench, chosen.found, beside.found, count_groups(groups), train, holdout, settings, seed
     )
     seen = {part.bench.detector.name: part.seen for part in examined}
-    evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
+    copied = {part.bench.detector.name: part.copied for part in examined}
+    copies = weigh_copies(generated, copied, 1 - settings.alpha)
+    evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed, copies)
     case = Case(
         train,
         holdout,
@@ -136,6 +140,7 @@ def _examine(
         beside,
         cohort,
         evidence,
+        generated,
         groups,
         source,
     )

@@ -64,6 +64,14 @@ class CopyNetSettings(Settings):
         return self
 
 
+class GenerativeSettings(Settings):
+    """The generative control: a small diffusion model, over-trained on a film each of a few training patients."""
+
+    films: int = Field(16, ge=4)  # patients, at most; each more narrows the interval of power and costs steps
+    steps: int = Field(600, ge=1)  # of training
+    images: int = Field(128, ge=1)  # that it makes
+
+
 class AuditSettings(Settings):
     """How an audit tests; every value is printed in its report."""
 
@@ -72,7 +80,8 @@ class AuditSettings(Settings):
     neighbours: int = Field(50, ge=1)  # k of the adaptive ratio
     plants: int = Field(100, ge=10)  # planted copies per kind
     required_kinds: tuple[PlantedKind, ...] = REQUIRED_KINDS  # power must reach `required_power` for these
-    controls: Literal["full", "quick"] = "full"  # quick: only the required kinds are planted
+    controls: Literal["full", "quick"] = "full"  # quick: only the required kinds, no generative control
+    generative: GenerativeSettings = GenerativeSettings()
     required_power: float = Field(0.90, gt=0, lt=1)  # lower limit of power for release-supported
     reference_people: int = Field(
         REFERENCE_PEOPLE, ge=100

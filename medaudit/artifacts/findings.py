@@ -155,6 +155,26 @@ class PlantedRecord(Record):
     by_detector: dict[str, RateRecord]
 
 
+class GenerativeRecord(Record):
+    """Copies that a small diffusion model made of the few films it was over-trained on.
+
+    A clear copy is several times nearer to one of its films than to the others, in RMSE; the other images are neither
+    hits nor misses. The interval of a power is over the patients copied, not over the images.
+    """
+
+    films: int  # of as many patients
+    steps: int
+    generated: int
+    clear: int  # images that are a clear copy of one film
+    patients: int  # whose films came back as clear copies
+    ratio_line: float  # RMSE to the nearest film over RMSE to the next, at most, of a clear copy
+    median_ratio: float  # over all images generated
+    median_rmse: float | None  # of clear copies to their films; None without any
+    learnt_at: tuple[int, int] | None = None  # (Y, X) the model learnt at, where films are larger
+    power: RateRecord | None  # None: no clear copy, so nothing is known
+    by_detector: dict[str, RateRecord] = Field(default_factory=dict)
+
+
 class Controls(Record):
     """What the audit would have seen."""
 
@@ -165,6 +185,8 @@ class Controls(Record):
     falls_under: dict[str, str] = Field(default_factory=dict)  # family of edits: strength where power < 0.8
     not_planted: list[str] = Field(default_factory=list)  # kinds for which T has not what they need
     given_up: list[str] = Field(default_factory=list)  # kinds that the settings left out to save time
+    generative: GenerativeRecord | None = None
+    generative_not_run: str | None = None  # why there is none
 
 
 class Bounds(Record):

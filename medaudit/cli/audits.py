@@ -1,5 +1,6 @@
 """Commands that test: audit, extract. Their exit code is the verdict."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,13 @@ from medaudit.cli.options import (
     Train,
 )
 from medaudit.cli.screen import carry_out
+
+
+class Controls(StrEnum):
+    """How many controls an audit runs."""
+
+    full = "full"
+    quick = "quick"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +49,14 @@ def audit(
         Path | None,
         typer.Option("--keep-encoder", help="Folder for the encoder that --copy-network train trains."),
     ] = None,
+    controls: Annotated[
+        Controls | None,
+        typer.Option(
+            "--controls",
+            help="quick: only the required kinds of copies are planted and no model is over-trained; the result says "
+            "what was given up. Default: as in the config, or full.",
+        ),
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -58,6 +74,8 @@ def audit(
     settings = load_settings(config, AuditSettings) if config else AuditSettings()
     if image_is_patient:
         settings = settings.model_copy(update={"one_image_one_patient": True})
+    if controls is not None:
+        settings = settings.model_copy(update={"controls": controls.value})
     carry_out(
         "audit",
         lambda screen: stage.run(

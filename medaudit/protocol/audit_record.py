@@ -23,14 +23,22 @@ from medaudit.protocol.closeness import DETECTOR, Beside
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
+from medaudit.protocol.generative import Generated
 from medaudit.protocol.sides import Side
 from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
 from medaudit.stats.budget import Budget
 from medaudit.stats.duplicates import Variety, variety
+from medaudit.stats.intervals import Rate
 from medaudit.stats.likeness import likeness_sentences
 from medaudit.stats.matching import promised_false_alarms, union
-from medaudit.stats.verdict import CohortEvidence, SourceDoubt, decide, zero_found_wording
+from medaudit.stats.verdict import (
+    CohortEvidence,
+    SourceDoubt,
+    decide,
+    generative_sentences,
+    zero_found_wording,
+)
 
 _PAIRS = 100  # of duplicates that are listed
 
@@ -48,6 +56,7 @@ class Case:
     beside: Beside  # S and people against H
     cohort: tuple[CohortEvidence, CohortTest]
     controls: Evidence
+    generated: Generated | str  # copies by an over-trained model, or why there are none
     groups: np.ndarray  # (N,) group of near-identical images that each image of S belongs to
     source: SourceCheck | None
 
@@ -86,7 +95,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
-        reasons=[*reasons, *likeness_sentences(alike), *_unread(case)],
+        reasons=[*reasons, *_generative(case), *likeness_sentences(alike), *_unread(case)],
         counts=counts,
         cohort_test=case.cohort[1],
         detectors=records,
@@ -159,6 +168,15 @@ def _decided(
         kind_words=KIND_WORDS,
         unplanted=case.controls.unplanted,
     )
+
+
+def _generative(case: Case) -> list[str]:
+    """The generative control is required of nobody; where its power is low the reader is told."""
+    found = case.controls.record.generative
+    if found is None or found.power is None:
+        return []
+    rate = Rate(**found.power.model_dump())
+    return generative_sentences(rate, found.patients, case.settings.required_power)
 
 
 def _unread(case: Case) -> list[str]:

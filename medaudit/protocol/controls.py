@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.artifacts.findings import Controls, PlantedRecord, RateRecord
+from medaudit.artifacts.findings import Controls, GenerativeRecord, PlantedRecord, RateRecord
 from medaudit.config import PLANTED_KINDS, AuditSettings, planted_kinds
 from medaudit.images.intensity import full_range_unit, to_depth
 from medaudit.images.plants import BY_KIND, Donor, plant
@@ -114,11 +114,12 @@ class Evidence:
 
 
 def weigh(
-    plants: Plants, seen: dict[str, np.ndarray], benches: Sequence[Bench], settings: AuditSettings, seed: int
-) -> Evidence:
+    plants: Plants, seen: dict[str, np.ndarray], benches: Sequence[Bench], settings: AuditSettings, seed: int,
+    copies: GenerativeRecord | str,
+) -> Evidence:  # fmt: skip
     """Power per kind over all detectors and of each, at confidence 1 - alpha; false alarms by cross-fitting.
 
-    seen: (n,) bool for each detector's name.
+    seen: (n,) bool for each detector's name; copies: the generative control, or why there is none.
     """
     confidence = 1 - settings.alpha
     anyone = np.any(list(seen.values()), axis=0)
@@ -148,10 +149,18 @@ def weigh(
         weakest_kind=None if weakest is None else weakest[0],
         falls_under=falls_under(rates),
         not_planted=list(plants.unplanted),
-        given_up=[kind for kind in PLANTED_KINDS if kind not in planted_kinds(settings)],
+        given_up=given_up(settings),
+        generative=copies if not isinstance(copies, str) else None,
+        generative_not_run=copies if isinstance(copies, str) else None,
     )
     unplanted = tuple(kind for kind in plants.unplanted if kind in settings.required_kinds)
     return Evidence(required, negative, weakest, record, unplanted)
+
+
+def given_up(settings: AuditSettings) -> list[str]:
+    """The controls that the settings leave out to save time."""
+    kinds = [kind for kind in PLANTED_KINDS if kind not in planted_kinds(settings)]
+    return [*kinds, *(["generative"] if settings.controls == "quick" else [])]
 
 
 def falls_under(rates: dict[str, Rate]) -> dict[str, str]:

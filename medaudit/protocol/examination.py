@@ -3,7 +3,7 @@
 Axes: N synthetic images, M images of T, R reference people.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -14,6 +14,7 @@ from medaudit.detectors import label
 from medaudit.protocol.controls import Plants
 from medaudit.protocol.described import Machine
 from medaudit.protocol.found import Found
+from medaudit.protocol.generative import NAME, Generated
 from medaudit.protocol.indexes import Index
 from medaudit.protocol.scoring import Bench, Judged
 from medaudit.protocol.searching import search
@@ -24,25 +25,38 @@ from medaudit.stats.matching import match_radius
 
 @dataclass(frozen=True)
 class Examined:
-    """One detector's results: of S, of the plants (n,) bool, and how crowded it is around each match (N,)."""
+    """One detector's results: of S, of the controls' copies, and how crowded it is around each match (N,)."""
 
     bench: Bench
     found: Found
     judged: Judged
-    seen: np.ndarray
+    seen: np.ndarray  # (n,) bool, planted copies found
     radius: float
     crowd: np.ndarray
     crowd_people: np.ndarray
+    copied: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))  # (n,) generated copies found
 
 
-def examine(bench: Bench, train: Index, synthetic: Side, plants: Plants, machine: Machine) -> Examined:
-    """Search S and the plants against all of T and judge both."""
+def examine(
+    bench: Bench, train: Index, synthetic: Side, plants: Plants, generated: Generated | str, machine: Machine
+) -> Examined:
+    """Search S and the controls' copies against all of T and judge them."""
     name, k = label(bench.detector), bench.neighbours
     found = search(synthetic, train, k, machine, f"{name}-synthetic")
     planted = search(plants, train, k, machine, f"{name}-plants")
+    copied = _copies_found(bench, train, generated, machine)
     radius = match_radius(bench.people.distance)
     crowd, people = train.crowd(found.row, radius, machine)
-    return Examined(bench, found, bench.judge(found), plants.seen_by(bench, planted), radius, crowd, people)
+    return Examined(
+        bench, found, bench.judge(found), plants.seen_by(bench, planted), radius, crowd, people, copied
+    )
+
+
+def _copies_found(bench: Bench, train: Index, generated: Generated | str, machine: Machine) -> np.ndarray:
+    if isinstance(generated, str):
+        return np.zeros(0, dtype=bool)
+    asked = search(generated, train, bench.neighbours, machine, f"{label(bench.detector)}-{NAME}")
+    return generated.seen_by(bench, asked)
 
 
 def detector_record(seen: Examined) -> DetectorRecord:

@@ -37,6 +37,7 @@ from medaudit.protocol.controls import Plants, weigh
 from medaudit.protocol.described import Machine
 from medaudit.protocol.examination import Examined
 from medaudit.protocol.found import Found
+from medaudit.protocol.generative import NAME, Generated, weigh_copies
 from medaudit.stats.budget import Budget, split_alpha
 from medaudit.stats.matching import union
 
@@ -51,7 +52,7 @@ def look_again(
     keep = np.flatnonzero(~flagged)
     settings, spent = case.settings, case.settings.alpha / 2
     budget = split_alpha(settings.alpha - spent, settings.cohort_share, len(examined))
-    again = [_judged_again(seen, keep, budget, plants, machine) for seen in examined]
+    again = [_judged_again(seen, keep, budget, plants, case.generated, machine) for seen in examined]
     chosen = next(seen for seen in again if seen.bench.detector is DETECTOR)
     rest = replace(
         case,
@@ -71,23 +72,31 @@ def look_again(
         seed,
     )
     seen = {part.bench.detector.name: part.seen for part in again}
-    controls = weigh(plants, seen, [part.bench for part in again], settings, seed)
+    copies = weigh_copies(
+        case.generated, {part.bench.detector.name: part.copied for part in again}, 1 - settings.alpha
+    )
+    controls = weigh(plants, seen, [part.bench for part in again], settings, seed, copies)
     left_out = sorted({*withheld, *(int(row) for row in case.synthetic.rows[flagged])})
     return audit_record(replace(rest, cohort=cohort, controls=controls), again, left_out)
 
 
 def _judged_again(
-    seen: Examined, keep: np.ndarray, budget: Budget, plants: Plants, machine: Machine
-) -> Examined:
+    seen: Examined, keep: np.ndarray, budget: Budget, plants: Plants, generated: Generated | str,
+    machine: Machine,
+) -> Examined:  # fmt: skip
     """One detector's results for the images at these places (R,), by the rules for a release of R images."""
     bench = replace(seen.bench, count=len(keep), budget=budget)
     found, planted = seen.found.at(keep), _remembered(machine, f"{label(bench.detector)}-plants")
+    copied = seen.copied
+    if not isinstance(generated, str):
+        copied = generated.seen_by(bench, _remembered(machine, f"{label(bench.detector)}-{NAME}"))
     return replace(
         seen,
         bench=bench,
         found=found,
         judged=bench.judge(found),
         seen=plants.seen_by(bench, planted),
+        copied=copied,
         crowd=seen.crowd[keep],
         crowd_people=seen.crowd_people[keep],
     )

@@ -15,6 +15,7 @@ from medaudit.render.document import (
     Table,
 )
 from medaudit.render.facts import AgreementFacts, AuditFacts, RateFacts, Summary
+from medaudit.render.generative import generative, given_up
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 
@@ -183,7 +184,14 @@ def controls(summary: Summary) -> Section | None:
         f"{say.counted(negative.of, 'unseen person', 'unseen people')} posing as synthetic were flagged "
         f"({say.percent(negative.value)}, interval {say.span(negative.low, negative.high)})."
     )
-    return Section(title="Controls", blocks=(planted, said, *_unsure(audit)))
+    blocks: list[Block] = [
+        planted,
+        *_unsure(audit),
+        *given_up(audit.controls),
+        *generative(audit.controls),
+        said,
+    ]
+    return Section(title="Controls", blocks=tuple(blocks))
 
 
 def _unsure(audit: AuditFacts) -> list[Paragraph]:
@@ -196,9 +204,6 @@ def _unsure(audit: AuditFacts) -> list[Paragraph]:
     if controls.not_planted:
         kinds = ", ".join(kind_name(kind) for kind in controls.not_planted)
         said.append(f"Copies that could not be planted, because the training films do not allow it: {kinds}.")
-    if controls.given_up:
-        kinds = ", ".join(kind_name(kind) for kind in controls.given_up)
-        said.append(f"Given up to save time (controls: quick), so nothing is known of copies {kinds}.")
     return [Paragraph(text=sentence) for sentence in said]
 
 

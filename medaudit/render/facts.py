@@ -134,6 +134,22 @@ class PlantedFacts(Aggregate):
     by_detector: dict[str, RateFacts]
 
 
+class GenerativeFacts(Aggregate):
+    """Copies that an over-trained model made of a few training films."""
+
+    films: int
+    steps: int
+    generated: int
+    clear: int
+    patients: int
+    ratio_line: float
+    median_ratio: float
+    median_rmse: float | None
+    learnt_at: tuple[int, int] | None = None
+    power: RateFacts | None
+    by_detector: dict[str, RateFacts] = {}
+
+
 class ControlFacts(Aggregate):
     """What the audit would have seen."""
 
@@ -144,6 +160,8 @@ class ControlFacts(Aggregate):
     falls_under: dict[str, PlainText] = {}
     not_planted: tuple[PlainText, ...] = ()
     given_up: tuple[PlainText, ...] = ()
+    generative: GenerativeFacts | None = None
+    generative_not_run: PlainText | None = None
 
 
 class AgreementFacts(Aggregate):

@@ -143,6 +143,19 @@ def _control_rows(audit: AuditFacts) -> list[KeyNumber]:
                 reference=Cell(text=f"interval above {say.level(needed)}", value=needed),
             )
         )
+    made = audit.controls.generative
+    if made is not None and made.power is not None:
+        rows.append(
+            KeyNumber(
+                name="Power for copies by an over-trained model",
+                value=share(made.power),
+                interval=f"{say.span(made.power.low, made.power.high)}, over "
+                f"{say.counted(made.patients, 'patient')}",
+                low=made.power.low,
+                high=made.power.high,
+                reference=Cell(text=f"{say.level(needed)} or more", value=needed),
+            )
+        )
     return rows
 
 

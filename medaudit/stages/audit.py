@@ -18,29 +18,17 @@ from medaudit.artifacts.findings import (
 )
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
-from medaudit.detectors import AnyDetector
 from medaudit.devices import pick_device
 from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.protocol.audit_record import Case
+from medaudit.protocol.audit import examine_cohorts
 from medaudit.protocol.audit_summary import summary
 from medaudit.protocol.audit_tables import tables
 from medaudit.protocol.belonging import open_sides
-from medaudit.protocol.closeness import DETECTOR, compare_sides, search_holdout
-from medaudit.protocol.controls import Plants, weigh
 from medaudit.protocol.described import Machine
-from medaudit.protocol.duplicates import find_doubles
-from medaudit.protocol.examination import Examined, examine
-from medaudit.protocol.indexes import open_index
 from medaudit.protocol.outlook import whole_record
-from medaudit.protocol.scoring import draw_people, set_up
-from medaudit.protocol.sides import Side
-from medaudit.protocol.sources import compare_sources, fair_people
-from medaudit.protocol.variety import count_groups, find_groups
 from medaudit.stages.encoders import CopyNetwork
 from medaudit.stages.outcome import Outcome
-from medaudit.stats.budget import split_alpha
-from medaudit.stats.matching import usable_neighbours
 
 MEMORY_BYTES = 1 << 30
 
@@ -97,7 +85,7 @@ def run(
         with Draft(out, request) as draft:
             machine = Machine(processor, memory_bytes, progress, draft.scratch)
             detectors = network.detectors(sides[0], machine)
-            case, examined, plants = _examine(*sides, detectors, settings, alpha_spent, seed, machine)
+            case, examined, plants = examine_cohorts(*sides, detectors, settings, alpha_spent, seed, machine)
             record = whole_record(case, examined, plants, left_out, seed, machine)
             write_record(draft.file(AUDIT_JSON), record)
             for name, table in tables(case, examined).items():
@@ -106,36 +94,3 @@ def run(
     record = open_audit(out)[1]
     data = record.model_dump(mode="json", by_alias=True)
     return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
-
-
-def _examine(
-    train: Side, holdout: Side, synthetic: Side, detectors: Sequence[AnyDetector], settings: AuditSettings,
-    alpha_spent: float, seed: int, machine: Machine,
-) -> tuple[Case, list[Examined], Plants]:  # fmt: skip
-    """Source, duplicates, unseen people, one detector after the other, then the cohort test and the controls."""
-    source = compare_sources(train, holdout, settings.permutations, seed)
-    doubles = find_doubles(train, holdout, machine, seed)
-    groups = find_groups(synthetic, doubles.lines, machine)
-    k, usable = usable_neighbours(settings.neighbours, train.groups)
-    doubled, most = (doubles.in_train, doubles.in_holdout), settings.reference_people
-    people = fair_people(draw_people(train, holdout, usable, doubled, most, seed), source)
-    budget = split_alpha(settings.alpha - alpha_spent, settings.cohort_share, len(detectors))
-    plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
-    examined: list[Examined] = []
-    for detector in detectors:
-        described = open_index(detector, train, machine)
-        bench = set_up(
-            described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
-        )
-        examined.append(examine(bench, described, synthetic, plants, machine))
-    chosen = next(seen for seen in examined if seen.bench.detector is DETECTOR)
-    beside = search_holdout(synthetic, train, holdout, people, settings.neighbours, machine)
-    cohort = compare_sides(
-        chosen.bench, chosen.found, beside.found, count_groups(groups), train, holdout, settings, seed
-    )
-    seen = {part.bench.detector.name: part.seen for part in examined}
-    evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
-    case = Case(
-        train, holdout, synthetic, settings, alpha_spent, doubles, beside, cohort, evidence, groups, source
-    )
-    return case, examined, plants

@@ -294,6 +294,18 @@ def _power_sentences(
     return sentences
 
 
+def generative_sentences(power: Rate, patients: int, required_power: float) -> list[str]:
+    """One sentence when fewer of the over-trained model's copies were found than the required power."""
+    if power.value >= required_power:
+        return []
+    return [
+        f"Of {power.of:,} copies that a diffusion model, over-trained on purpose, made of the films of "
+        f"{_count(patients, 'training patient')} the audit found {power.count:,} ({_percent(power.value)}, interval "
+        f"{_percent(power.low)} to {_percent(power.high)}), fewer than the {_percent(required_power)} required of "
+        "planted copies: copies as a generator makes them may be missed."
+    ]
+
+
 def _unplanted_sentences(unplanted: tuple[str, ...], kind_words: Mapping[str, str]) -> list[str]:
     return [
         f"Copies {kind_words.get(kind, kind)} could not be planted in this training cohort, so it is not known whether "

@@ -116,6 +116,31 @@ def test_config_errors_name_the_key(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "unknown key 'alfa'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "controls"),
+    [([], "full"), (["--controls", "quick"], "quick"), (["--controls", "full"], "full")],
+)
+def test_the_budget_option_of_audit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], controls: str
+) -> None:
+    given = []
+    monkeypatch.setattr("medaudit.cli.audits.carry_out", lambda name, work, **_: work(None))
+    monkeypatch.setattr("medaudit.stages.audit.run", lambda *_, **named: given.append(named["settings"]))
+    folders = ["--train", "T", "--holdout", "H", "--synthetic", "S", "--out", "A"]
+    assert front.run(["audit", *folders, *options]) == 0
+    assert [settings.controls for settings in given] == [controls]
+    config = tmp_path / "audit.yaml"
+    config.write_text("controls: quick\n")
+    front.run(["audit", *folders, "--config", str(config), *options])
+    assert given[1].controls == ("full" if "full" in options else "quick")
+
+
+def test_a_budget_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ["--train", "T", "--holdout", "H", "--synthetic", "S", "--out", "A"]
+    assert front.run(["audit", *folders, "--controls", "slow"]) == 2
+    assert "slow" in capsys.readouterr().err
+
+
 def test_version() -> None:
     done = call("--version")
     assert done.returncode == 0

@@ -18,8 +18,8 @@ def test_weak_strengths_and_missing_kinds_are_named() -> None:
     extra = paragraphs(
         falls_under={"noise": second.strength}, not_planted=["blend-0.5"], given_up=["crop-75", "three"]
     )
-    assert len(extra) == len(plain) + 3 and extra[: len(plain)] == plain
-    falls, missing, left = extra[len(plain) :]
+    assert set(plain) < set(extra) and len(extra) == len(plain) + 3
+    falls, missing, left = (sentence for sentence in extra if sentence not in plain)
     assert "under 80 %" in falls
     assert "could not be planted" in missing and "blended" in missing
     assert "controls: quick" in left and "75 %" in left

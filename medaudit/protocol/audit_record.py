@@ -20,6 +20,7 @@ from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
+from medaudit.protocol.reidentification import Related
 from medaudit.protocol.scoring import People
 from medaudit.protocol.searching import Found
 from medaudit.protocol.sides import Side
@@ -48,6 +49,7 @@ class Case:
     controls: Evidence
     groups: np.ndarray  # (N,) group of near-identical images that each image of S belongs to
     source: SourceCheck | None
+    related: Related
 
     @property
     def patient_level(self) -> bool:
@@ -82,7 +84,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
-        reasons=[*reasons, *_unread(case)],
+        reasons=[*reasons, *_unread(case), *_known_again(case)],
         counts=counts,
         cohort_test=case.cohort[1],
         detectors=records,
@@ -94,6 +96,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         withheld=withheld,
         variety=VarietyRecord(**asdict(case.variety)),
         source=case.source,
+        reidentification=case.related.record,
     )
 
 
@@ -116,6 +119,7 @@ def _decided(
         holdout_patients=counts.holdout_patients,
         flagged=counts.flagged,
         patients_exposed=counts.patients_exposed,
+        same_person=case.related.record.same_person,
         suspects=counts.suspects,
         expected_suspects=sum(record.expected_suspects for record in records),
         cohort=case.cohort[0],
@@ -149,6 +153,12 @@ def _unread(case: Case) -> list[str]:
         f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, "
         "copies of them cannot be found."
     ]
+
+
+def _known_again(case: Case) -> list[str]:
+    """How surely another film of a training patient gives the patient away."""
+    known = case.related.record.known_again
+    return [known.wording] if known else []
 
 
 def _counts(case: Case, examined: Sequence[Examined]) -> Counts:

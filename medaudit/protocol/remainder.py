@@ -52,7 +52,13 @@ def look_again(
     budget = split_alpha(settings.alpha - spent, settings.cohort_share, len(examined))
     again = [_judged_again(seen, keep, budget, plants, machine) for seen in examined]
     chosen = next(seen for seen in again if seen.bench.detector is DETECTOR)
-    rest = replace(case, synthetic=case.synthetic.at(keep), alpha_spent=spent, groups=case.groups[keep])
+    rest = replace(
+        case,
+        synthetic=case.synthetic.at(keep),
+        alpha_spent=spent,
+        groups=case.groups[keep],
+        related=case.related.unflagged(keep),
+    )
     cohort = compare_sides(
         chosen.bench,
         chosen.found,

@@ -33,6 +33,7 @@ from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.examination import Examined, examine
 from medaudit.protocol.indexes import open_index
 from medaudit.protocol.outlook import whole_record
+from medaudit.protocol.reidentification import relate
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
 from medaudit.protocol.sources import compare_sources, fair_people
@@ -123,6 +124,7 @@ def _examine(
     cohort = compare_sides(chosen.bench, chosen.found, other, different, train, holdout, settings, seed)
     seen = {part.bench.detector.name: part.seen for part in examined}
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed)
+    related = relate(train, holdout, synthetic, people, doubles, examined, settings.bootstrap, seed, machine)
     case = Case(
         train,
         holdout,
@@ -136,5 +138,6 @@ def _examine(
         evidence,
         groups,
         source,
+        related,
     )
     return case, examined, plants

@@ -2,7 +2,7 @@
 
     python benchmarks/reidentification.py --data ../shared/data --sets nih64:64 hannover:128 hannover:224
 
-The films of a set are all T. Of each patient with several films one is drawn; its likeness to the most alike of the
+The films of a set are all T. Of each patient with several films one is drawn; its closeness to the most alike of the
 patient's other films is a follow-up's, as an audit measures it. Called a copy: above the line of the other patients
 (leave one patient out). Copies are planted of one film a patient and held against that film, at the line of all
 follow-ups. Re-identification: the drawn film, left out of T, against the same score of each patient's drawn film with
@@ -21,14 +21,15 @@ from real_films import load
 
 from medaudit import seeds
 from medaudit.config import PLANTED_KINDS
-from medaudit.detectors.structure import StructureIndex, compared_pixels, least_likeness
+from medaudit.detectors.structure import StructureIndex
 from medaudit.images.intensity import full_range_unit, to_depth
 from medaudit.images.plants import Donor, plant
 from medaudit.images.principal import PrincipalAxes
+from medaudit.protocol.follow_ups import pair_closeness
 from medaudit.stats.intervals import clopper_pearson
 from medaudit.stats.matching import donor_rows
 from medaudit.stats.reference import draw_one_per_patient
-from medaudit.stats.relation import auc_by_patient, copy_line, fixed_line
+from medaudit.stats.relation import FIXED_LINE, auc_by_patient, copy_line
 
 NEAREST = 12  # other films of a patient that are aligned with the one drawn, at most
 
@@ -50,22 +51,20 @@ def films(data: Path, name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
 def follow_ups(
     images: np.ndarray, patient: np.ndarray, most: int, index: StructureIndex, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(R,) rows drawn, one of each patient with several films, and (R,) likeness to the most alike other film."""
+    """(R,) rows drawn, one of each patient with several films, and (R,) closeness to the most alike other film."""
     several = np.flatnonzero(np.bincount(patient)[patient] > 1)
     drawn = np.sort(rng.permutation(several[draw_one_per_patient(patient[several], rng)])[:most])
-    likeness = []
+    close = []
     for row in drawn:
         others = rng.permutation(np.setdiff1d(np.flatnonzero(patient == patient[row]), [row]))[:NEAREST]
         itself = np.broadcast_to(images[row], (len(others), *images.shape[1:]))
-        likeness.append(least_likeness(itself, images[others], index.sweep).max())
-    return drawn, np.array(likeness)
+        close.append(pair_closeness(itself, images[others], index.sweep).max())
+    return drawn, np.array(close)
 
 
-def called_copies(likeness: np.ndarray, fixed: float) -> list[bool]:
-    """(R,) → whether each follow-up is called a copy at the line that the others draw."""
-    return [
-        bool(likeness[one] > copy_line(np.delete(likeness, one), fixed).line) for one in range(len(likeness))
-    ]
+def called_copies(close: np.ndarray) -> list[bool]:
+    """(R,) closeness → whether each follow-up is called a copy at the line that the others draw."""
+    return [bool(close[one] > copy_line(np.delete(close, one)).line) for one in range(len(close))]
 
 
 def planted(images: np.ndarray, patient: np.ndarray, rows: np.ndarray, kind: str, seed: int) -> np.ndarray:
@@ -96,7 +95,8 @@ def known_again(
     right = clopper_pearson(int((patient[seen.row] == patient[drawn]).sum()), len(drawn))
     return (
         f"re-identification AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), {len(drawn)} follow-ups against "
-        f"{len(people)} unseen people; right patient named {right.count} of {right.of} ({right.low:.2f} to {right.high:.2f})"
+        f"{len(people)} unseen people; right patient named {right.count} of {right.of} "
+        f"({right.low:.2f} to {right.high:.2f})"
     )
 
 
@@ -104,27 +104,26 @@ def measure(data: Path, name: str, size: int, most: int, plants: int, seed: int)
     """Print one set."""
     begin = time.perf_counter()
     images, patient = films(data, name, size)
-    fixed = fixed_line(compared_pixels(images.shape[1:]))
     index = StructureIndex(lambda places: images[places], patient)
     rng = seeds.generator(seed, "follow-ups", name)
-    drawn, likeness = follow_ups(images, patient, most, index, rng)
-    line = copy_line(likeness, fixed)
-    called = called_copies(likeness, fixed)
-    fixed_only = clopper_pearson(int((likeness > fixed).sum()), len(likeness))
+    drawn, close = follow_ups(images, patient, most, index, rng)
+    line = copy_line(close)
+    called = called_copies(close)
+    fixed_only = clopper_pearson(int((close > FIXED_LINE).sum()), len(close))
     share = clopper_pearson(sum(called), len(called))
-    top = ", ".join(f"{value:.2f}" for value in np.sort(likeness)[::-1][:5])
+    top = ", ".join(f"{value:.2f}" for value in np.sort(close)[::-1][:5])
     print(f"\n## {name} at {size} px: {len(images)} films of {len(np.unique(patient))} patients")
-    print(f"line {line.line:.3f} ({line.source}); fixed {fixed:.3f}; most alike follow-ups {top}")
+    print(f"line {line.line:.3f} ({line.source}), 0 is the fixed line; most alike follow-ups {top}")
     print(
-        f"follow-ups called copies: {share.count} of {share.of} ({share.low:.3f} to {share.high:.3f}); at the fixed line "
-        f"alone {fixed_only.count} of {fixed_only.of} ({fixed_only.low:.3f} to {fixed_only.high:.3f})"
+        f"follow-ups called copies: {share.count} of {share.of} ({share.low:.3f} to {share.high:.3f}); "
+        f"at the fixed line alone {fixed_only.count} of {fixed_only.of} ({fixed_only.low:.3f} to {fixed_only.high:.3f})"
     )
     people = draw_one_per_patient(patient, rng)
     rows = np.sort(rng.permutation(people)[:plants])
     total = []
     for kind in PLANTED_KINDS:
         copies = planted(images, patient, rows, kind, seed)
-        total.append(least_likeness(copies, images[rows], index.sweep) > line.line)
+        total.append(pair_closeness(copies, images[rows], index.sweep) > line.line)
         found = clopper_pearson(int(total[-1].sum()), len(rows))
         print(f"  {kind:18s} called a copy {found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
     print(

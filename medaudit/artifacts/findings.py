@@ -215,8 +215,7 @@ class Reidentification(Record):
 
     copies: int
     same_person: int
-    pixels: int  # a side, at which films are compared
-    copy_line: float  # likeness above which a flagged image is called a copy
+    copy_line: float  # closeness above which a flagged image is called a copy; 0 is the fixed line
     line_source: Literal["follow-ups", "fixed"]
     follow_up_pairs: int  # patients of T and H with several films, one pair each; 0: the fixed line was used
     most_alike_follow_up: float | None

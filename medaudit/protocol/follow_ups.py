@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.detectors.structure import least_likeness
+from medaudit.detectors.structure import compared_pixels, weaker_likeness
 from medaudit.detectors.structure.sweep import PoseSweep
 from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import film_distances, same_films
@@ -16,6 +16,7 @@ from medaudit.protocol.found import Found
 from medaudit.protocol.registered import Registered
 from medaudit.protocol.sides import Side
 from medaudit.stats.reference import draw_one_per_patient
+from medaudit.stats.relation import closeness
 
 MOST_PEOPLE = 200  # with several films, of one side
 _NEAREST = 6  # films of a patient that are aligned with the one drawn
@@ -61,14 +62,14 @@ class FollowUps:
                 twins.append(np.append(rest[same], own))
         return cls(side, np.array(place, dtype=np.int64), tuple(others), tuple(twins))
 
-    def likeness(self, sweep: PoseSweep, machine: Machine) -> np.ndarray:
-        """(R,) likeness of each film to the most alike of the patient's other films."""
-        most = np.full(len(self), -1.0)
+    def closeness(self, sweep: PoseSweep, machine: Machine) -> np.ndarray:
+        """(R,) closeness of each film to the most alike of the patient's other films."""
+        most = np.zeros(len(self))
         machine.progress.start("follow-ups", len(self))
         for person, (own, others) in enumerate(zip(self.place, self.others, strict=True)):
             films = self.side.images(others[:_NEAREST])
             itself = np.broadcast_to(self.side.images(np.array([own])), films.shape)
-            most[person] = least_likeness(itself, films, sweep).max()
+            most[person] = pair_closeness(itself, films, sweep).max()
             machine.progress.advance()
         return most
 
@@ -84,3 +85,8 @@ class FollowUps:
             parts.append(index.ask_beside(self.side.images(self.place[asking.start : asking.stop]), barred))
             machine.progress.advance(len(asking))
         return Found.joined(parts)
+
+
+def pair_closeness(first: np.ndarray, second: np.ndarray, sweep: PoseSweep) -> np.ndarray:
+    """(n, Y, X) and (n, Y, X) → (n,) closeness, film by film."""
+    return closeness(weaker_likeness(first, second, sweep), compared_pixels(first.shape[1:]))

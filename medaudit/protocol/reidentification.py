@@ -11,12 +11,11 @@ import numpy as np
 from medaudit import seeds
 from medaudit.artifacts.findings import KnownAgain, Reidentification
 from medaudit.detectors import Structure
-from medaudit.detectors.structure import compared_pixels, least_likeness
 from medaudit.protocol.controls import rate_record
 from medaudit.protocol.described import Machine
 from medaudit.protocol.duplicates import Doubles, same_films
 from medaudit.protocol.examination import Examined
-from medaudit.protocol.follow_ups import FollowUps
+from medaudit.protocol.follow_ups import FollowUps, pair_closeness
 from medaudit.protocol.registered import Registered
 from medaudit.protocol.scoring import People
 from medaudit.protocol.sides import Side
@@ -28,7 +27,6 @@ from medaudit.stats.relation import (
     CopyLine,
     auc_by_patient,
     copy_line,
-    fixed_line,
     known_again_sentence,
     relations,
 )
@@ -57,17 +55,16 @@ def relate(
     own = FollowUps.draw(train, doubles.in_train, limits, "train", seed)
     held = FollowUps.draw(holdout, doubles.in_holdout, limits, "holdout", seed)
     pairs = flagged_pairs(examined)
-    pixels = compared_pixels(train.cohort.image_shape)
     follow_ups, relation, known = np.zeros(0), np.full(len(synthetic), None, dtype=object), None
-    line = copy_line(follow_ups, fixed_line(pixels))
+    line = copy_line(follow_ups)
     if len(pairs) or len(own) or len(held):
         index = Registered.of(train, Structure(), machine)
-        follow_ups = np.concatenate([side.likeness(index.index.sweep, machine) for side in (own, held)])
-        line = copy_line(follow_ups, fixed_line(pixels))
+        follow_ups = np.concatenate([side.closeness(index.index.sweep, machine) for side in (own, held)])
+        line = copy_line(follow_ups)
         relation = _relation(pairs, train, synthetic, index, line.line, limits, machine)
         if len(own):
             known = _known_again(own, index, examined, people, holdout, replicates, seed, machine)
-    return Related(relation, _record(relation, line, pixels, known))
+    return Related(relation, _record(relation, line, known))
 
 
 def flagged_pairs(examined: Sequence[Examined]) -> np.ndarray:
@@ -89,9 +86,9 @@ def _relation(
     for start in range(0, len(pairs), _TOGETHER):
         part = pairs[start : start + _TOGETHER]
         images, films = synthetic.images(part[:, 0]), train.images(part[:, 1])
-        likeness = least_likeness(images, films, index.index.sweep)
+        close = pair_closeness(images, films, index.index.sweep)
         for image, what in zip(
-            part[:, 0], relations(likeness, same_films(images, films, limits), line), strict=True
+            part[:, 0], relations(close, same_films(images, films, limits), line), strict=True
         ):
             relation[image] = COPY if COPY in (relation[image], what) else SAME_PERSON
         machine.progress.advance(len(part))
@@ -130,11 +127,10 @@ def _known_again(
     )
 
 
-def _record(relation: np.ndarray, line: CopyLine, pixels: int, known: KnownAgain | None) -> Reidentification:
+def _record(relation: np.ndarray, line: CopyLine, known: KnownAgain | None) -> Reidentification:
     return Reidentification(
         copies=int((relation == COPY).sum()),
         same_person=int((relation == SAME_PERSON).sum()),
-        pixels=pixels,
         copy_line=line.line,
         line_source=line.source,
         follow_up_pairs=line.pairs,

@@ -1,10 +1,10 @@
 """A copy of a film, or another picture of the same person? The line between them, and how well a person is known again.
 
 An image that is flagged gives a patient away; a real follow-up film of the patient does too and is no copy. What
-tells them apart is the likeness of the aligned films where they are least alike (detectors/structure/pairs), held
+tells them apart is the likeness of the aligned films where they are less alike (detectors/structure/pairs), held
 against follow-up films of the real patients: one film of each asks for the most alike of the patient's others.
 
-Axes: R patients with several films, N flagged images, P positives, U unseen people, B bootstrap replicates.
+Axes: B pairs, R patients with several films, N flagged images, P follow-ups that ask, U unseen people.
 """
 
 import math
@@ -18,25 +18,40 @@ from medaudit.stats.reference import checked_scores
 
 COPY, SAME_PERSON = "copy", "same-person"
 CALLED_COPIES = 0.01  # of follow-up films, at most
+FIXED_LINE = 0.0  # of `closeness`
 
-# The lowest line at 64 and at 128 pixels a side.
-_PIXELS, _LINES = (64, 128), (0.8, 0.45)
+# artanh of the correlation that follow-ups stay below, and the spread of theirs; benchmarks/reidentification.py
+# measures what they do. The more pixels, the more detail shows that a follow-up lacks.
+_SMOOTH, _SMOOTH_SPREAD = 2.2, 0.3
+_DETAIL_SPREAD = 0.15
+_PIXELS, _DETAIL = (28, 64, 128), (1.15, 0.95, 0.7)
+
+
+def closeness(likeness: np.ndarray, pixels: int) -> np.ndarray:
+    """(B, 2) correlations in the bands `smooth` and `detail`, the latter at so many pixels a side → (B,) closeness.
+
+    In spreads of follow-ups beyond the fixed line of the band that speaks loudest: above 0 no follow-up of the films
+    that the line was measured on comes, unless it is the same radiograph stored twice.
+    """
+    strength = np.arctanh(np.clip(likeness, -0.999, 1 - 1e-6))  # (B, 2)
+    line = np.array([_SMOOTH, np.interp(pixels, _PIXELS, _DETAIL)])
+    return ((strength - line) / np.array([_SMOOTH_SPREAD, _DETAIL_SPREAD])).max(axis=1)
 
 
 @dataclass(frozen=True)
 class CopyLine:
-    """A flagged image whose likeness to its film is above `line` is called a copy."""
+    """A flagged image whose closeness to its film is above `line` is called a copy."""
 
     line: float
     source: Literal[
         "follow-ups", "fixed"
     ]  # `follow-ups` when they ask for more than the fixed line, else `fixed`
     pairs: int  # R
-    highest: float | None  # likeness of the most alike follow-up; None without any
+    highest: float | None  # of the most alike follow-up; None without any
 
 
-def copy_line(follow_ups: np.ndarray, fixed: float) -> CopyLine:
-    """(R,) likeness of each patient's most alike films → the line that at most CALLED_COPIES of follow-ups exceed.
+def copy_line(follow_ups: np.ndarray, fixed: float = FIXED_LINE) -> CopyLine:
+    """(R,) closeness of each patient's most alike films → the line that at most CALLED_COPIES of follow-ups exceed.
 
     The k-th largest of R is exceeded by one more exchangeable patient with probability k / (R + 1) at most; k is the
     largest that keeps the promise, and 1 below 99 patients, where no value can. Vovk et al. 2005 (conformal limits).
@@ -44,21 +59,16 @@ def copy_line(follow_ups: np.ndarray, fixed: float) -> CopyLine:
     """
     if len(follow_ups) == 0:
         return CopyLine(fixed, "fixed", 0, None)
-    ordered = np.sort(checked_scores(follow_ups, "likeness"))[::-1]
+    ordered = np.sort(checked_scores(follow_ups, "closeness"))[::-1]
     rank = max(1, math.floor(CALLED_COPIES * (ordered.size + 1) + 1e-9))
     own = float(ordered[rank - 1])
     source: Literal["follow-ups", "fixed"] = "follow-ups" if own > fixed else "fixed"
     return CopyLine(max(own, fixed), source, int(ordered.size), float(ordered[0]))
 
 
-def fixed_line(pixels: int) -> float:
-    """The lowest line, for films compared at so many pixels a side: detail that a follow-up lacks shows with them."""
-    return float(np.interp(pixels, _PIXELS, _LINES))
-
-
-def relations(likeness: np.ndarray, one_film: np.ndarray, line: float) -> np.ndarray:
-    """(N,) likeness and (N,) bool "nearly the same pixels" → (N,) COPY or SAME_PERSON."""
-    return np.where(one_film | (likeness > line), COPY, SAME_PERSON)
+def relations(close: np.ndarray, one_film: np.ndarray, line: float) -> np.ndarray:
+    """(N,) closeness and (N,) bool "nearly the same pixels" → (N,) COPY or SAME_PERSON."""
+    return np.where(one_film | (close > line), COPY, SAME_PERSON)
 
 
 def auc_by_patient(

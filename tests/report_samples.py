@@ -282,6 +282,7 @@ def _matches(
             "runner_up_id": people + 1,
             "runner_up_patient": [pseudonym(int(person) + 1) for person in people],
             "runner_up_score": -np.log(np.clip(rng.normal(1.8, 0.05, count), 1.2, 2.0)),
+            "relation": np.where(copied, "copy", None),
         },
         schema=MATCH_SCHEMA,
     )

@@ -17,6 +17,7 @@ from medaudit.render.document import (
 from medaudit.render.facts import AuditFacts, RateFacts, Summary
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
+from medaudit.render.known_again import known_again
 
 _BUDGET_NAMES = {
     "alpha": "all tests together",
@@ -232,6 +233,7 @@ def appendix(summary: Summary) -> list[Section]:
         calibration(summary),
         controls(summary),
         cohort_test(summary),
+        known_again(summary),
         extraction(summary),
         data(summary),
         coverage(summary),

@@ -18,6 +18,7 @@ from medaudit.artifacts.findings import Audit
 from medaudit.render import wording as say
 from medaudit.render.background import figure, text
 from medaudit.render.document import Block, Cell, Facts, Figure, Paragraph, Section, Table
+from medaudit.stats.relation import SAME_PERSON
 
 ROWS_SHOWN = 25
 PAIRS_SHOWN = 12
@@ -82,7 +83,7 @@ def _match_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
     runner_up = row["runner_up_patient"] or "none"
     if row["runner_up_score"] is not None and math.isfinite(row["runner_up_score"]):
         runner_up = f"{runner_up} ({say.number(math.exp(-row['runner_up_score']), 2)})"
-    rule = "flagged" if row["flagged"] else "suspect" if row["suspect"] else "not flagged"
+    rule = _rule(row)
     return (
         Cell(text=str(row["synthetic_id"]), value=row["synthetic_id"]),
         text(row["patient"] or "no id"),
@@ -94,6 +95,12 @@ def _match_row(row: Mapping[str, Any]) -> tuple[Cell, ...]:
         text(runner_up),
         text(rule),
     )
+
+
+def _rule(row: Mapping[str, Any]) -> str:
+    if row["flagged"]:
+        return "flagged, same person" if row.get("relation") == SAME_PERSON else "flagged"
+    return "suspect" if row["suspect"] else "not flagged"
 
 
 def exact_distances(details: Details) -> Section:
@@ -143,7 +150,7 @@ def pairs(details: Details) -> Section | None:
     for place, row in enumerate(_chosen(details.matches), start=1):
         synthetic, training = details.pictures(row["synthetic_id"], row["train_id"])
         patient = row["patient"] or "without id"
-        rule = "flagged" if row["flagged"] else "suspect" if row["suspect"] else "not flagged"
+        rule = _rule(row)
         blocks.append(
             Figure(
                 name=f"pair-{place}",

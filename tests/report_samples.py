@@ -185,12 +185,36 @@ def audit(case: str = "refused", synthetic: int = 256) -> Audit:
                 "fdr_each": 0.005,
             },
             "withheld": [3, 5] if case == "supported" else [],
+            "reidentification": reidentification(flagged),
             "variety": {"distinct": synthetic, "repeated": 0, "groups": 0, "largest": 1},
             "source": outlook.source(holdout),
             "remainder": outlook.remainder(synthetic, flagged) if flagged else None,
             "next_steps": outlook.next_steps(case, synthetic, flagged),
         }
     )
+
+
+def reidentification(flagged: int, same_person: int = 0) -> dict[str, Any]:
+    """A Reidentification's fields: 14 patients with follow-ups, 9 of them in T."""
+    return {
+        "copies": flagged - same_person,
+        "same_person": same_person,
+        "copy_line": 0.0,
+        "line_source": "fixed",
+        "follow_up_pairs": 14,
+        "most_alike_follow_up": -1.25,
+        "known_again": {
+            "follow_ups": 9,
+            "unseen": 140,
+            "auc": 0.871,
+            "auc_low": 0.74,
+            "auc_high": 0.95,
+            "named": rate(7, 9),
+            "flagged": rate(2, 9),
+            "detector": "structure",
+            "wording": "A person can be known again without a copy.",
+        },
+    }
 
 
 def extraction(patients: int = 33) -> Extraction:
@@ -282,6 +306,7 @@ def _matches(
             "runner_up_id": people + 1,
             "runner_up_patient": [pseudonym(int(person) + 1) for person in people],
             "runner_up_score": -np.log(np.clip(rng.normal(1.8, 0.05, count), 1.2, 2.0)),
+            "relation": np.where(copied, "copy", None),
         },
         schema=MATCH_SCHEMA,
     )

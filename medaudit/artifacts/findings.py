@@ -40,6 +40,8 @@ _MATCH_FIELDS = [
     pa.field("runner_up_id", pa.int64()),
     pa.field("runner_up_patient", pa.string()),
     pa.field("runner_up_score", pa.float64()),
+    # of a flagged image: `copy` of a film, or `same-person`: no more alike than another film of the person can be
+    pa.field("relation", pa.string()),
 ]
 # matches.parquet: one row per synthetic image in use, of the detector that found it most copy-like;
 # matches_by_detector.parquet: the same columns, one row per image and detector.
@@ -246,6 +248,32 @@ class VarietyRecord(Record):
     largest: int  # images in the largest set
 
 
+class KnownAgain(Record):
+    """How surely real follow-up films of training patients, each asked without itself, give the patient away."""
+
+    follow_ups: int  # patients of T with two films that differ, one film each
+    unseen: int  # people whose scores theirs are held against
+    auc: float  # chance that a follow-up scores higher than an unseen person
+    auc_low: float  # patient bootstrap, 95 %
+    auc_high: float
+    named: RateRecord  # the match is a film of the right patient
+    flagged: RateRecord  # and flagged, were it the only such image of a release of this size
+    detector: str
+    wording: str
+
+
+class Reidentification(Record):
+    """Flagged images that copy a film, and those that are no closer than another film of the same person can be."""
+
+    copies: int
+    same_person: int
+    copy_line: float  # closeness above which a flagged image is called a copy; 0 is the fixed line
+    line_source: Literal["follow-ups", "fixed"]
+    follow_up_pairs: int  # patients of T and H with several films, one pair each; 0: the fixed line was used
+    most_alike_follow_up: float | None
+    known_again: KnownAgain | None  # None: no patient of T has two films that differ
+
+
 class Remainder(Record):
     """The second look: S without the images that this audit flagged, judged at once with what is left of alpha."""
 
@@ -285,6 +313,7 @@ class Audit(Record):
     source: SourceCheck | None = None  # None: not compared
     likeness: LikenessRecord | None = None  # None: too few images or people
     agreement: AgreementRecord | None = None  # None: written by an earlier version
+    reidentification: Reidentification | None = None
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
 

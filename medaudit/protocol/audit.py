@@ -15,6 +15,7 @@ from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.examination import Examined, examine
 from medaudit.protocol.generative import generate_copies, weigh_copies
 from medaudit.protocol.indexes import open_index
+from medaudit.protocol.reidentification import relate
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
 from medaudit.protocol.sources import compare_sources, fair_people
@@ -53,6 +54,7 @@ def examine_cohorts(
     copied = {part.bench.detector.name: part.copied for part in examined}
     copies = weigh_copies(generated, copied, 1 - settings.alpha)
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed, copies)
+    related = relate(train, holdout, synthetic, people, doubles, examined, settings.bootstrap, seed, machine)
     case = Case(
         train,
         holdout,
@@ -66,5 +68,6 @@ def examine_cohorts(
         generated,
         groups,
         source,
+        related,
     )
     return case, examined, plants

@@ -24,6 +24,7 @@ from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
 from medaudit.protocol.generative import Generated
+from medaudit.protocol.reidentification import Related
 from medaudit.protocol.sides import Side
 from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
@@ -59,6 +60,7 @@ class Case:
     generated: Generated | str  # copies by an over-trained model, or why there are none
     groups: np.ndarray  # (N,) group of near-identical images that each image of S belongs to
     source: SourceCheck | None
+    related: Related
 
     @property
     def patient_level(self) -> bool:
@@ -95,7 +97,13 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     return Audit(
         schema_="medaudit.audit/1",
         verdict=verdict,
-        reasons=[*reasons, *_generative(case), *likeness_sentences(alike), *_unread(case)],
+        reasons=[
+            *reasons,
+            *_generative(case),
+            *likeness_sentences(alike),
+            *_unread(case),
+            *_known_again(case),
+        ],
         counts=counts,
         cohort_test=case.cohort[1],
         detectors=records,
@@ -109,6 +117,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         source=case.source,
         likeness=None if alike is None else LikenessRecord(detector=DETECTOR.name, **asdict(alike)),
         agreement=_agreement(case, examined),
+        reidentification=case.related.record,
     )
 
 
@@ -142,6 +151,7 @@ def _decided(
         holdout_patients=counts.holdout_patients,
         flagged=counts.flagged,
         patients_exposed=counts.patients_exposed,
+        same_person=case.related.record.same_person,
         suspects=counts.suspects,
         expected_suspects=sum(record.expected_suspects for record in records),
         cohort=case.cohort[0],
@@ -189,6 +199,12 @@ def _unread(case: Case) -> list[str]:
         f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, "
         "copies of them cannot be found."
     ]
+
+
+def _known_again(case: Case) -> list[str]:
+    """How surely another film of a training patient gives the patient away."""
+    known = case.related.record.known_again
+    return [known.wording] if known else []
 
 
 def _counts(case: Case, examined: Sequence[Examined]) -> Counts:

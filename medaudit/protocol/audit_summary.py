@@ -9,7 +9,7 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
     """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files."""
     counts, controls = record.counts, record.controls
     lines = [
-        f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged as copies, "
+        f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged{_as(record)}, "
         f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
         f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
         f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
@@ -24,6 +24,14 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
     lines += [f"- {reason}" for reason in record.reasons]
     lines += [f"next: {step}" for step in record.next_steps]
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
+
+
+def _as(record: Audit) -> str:
+    """What the flagged images are: copies, unless some are not shown to be."""
+    found = record.reidentification
+    if found is None or not found.same_person:
+        return " as copies"
+    return f": {found.copies:,} as copies, {found.same_person:,} as another picture of a training patient"
 
 
 def _planted(controls: Controls) -> str:

@@ -13,7 +13,9 @@ from medaudit.stats.matching import rows_of_speakers
 def tables(case: Case, examined: Sequence[Examined]) -> dict[str, pa.Table]:
     """By file name: matches by detector (E * N rows), the match of the detector that speaks for each image (N rows),
     and the reference."""
-    everything = pa.concat_tables([match_table(seen, case.train, case.synthetic) for seen in examined])
+    everything = pa.concat_tables(
+        [match_table(seen, case.train, case.synthetic, case.related.relation) for seen in examined]
+    )
     judged = [seen.judged for seen in examined]
     speaking = rows_of_speakers([j.flagged for j in judged], [j.upper for j in judged], [j.p for j in judged])
     people = [reference_table(seen, case.train, case.holdout) for seen in examined]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.detectors import VECTOR_DETECTORS
+from medaudit.detectors import VECTOR_DETECTORS, VectorDetector
 from medaudit.images.transforms import add_noise, jpeg
 from medaudit.protocol.described import Described, Machine
 from medaudit.protocol.sides import Picked, Side
@@ -90,6 +90,19 @@ def between(asked: Side, asking: Side, limits: dict[str, float], machine: Machin
     """Films of `asking` that `asked` holds too: (place in asked, place in asking)."""
     asking_places, asked_places = _candidates(asking, asked, asked.groups, None, limits, machine)
     return _checked(asked, asking, np.stack([asked_places, asking_places], axis=1), limits)
+
+
+def same_films(first: np.ndarray, second: np.ndarray, limits: dict[str, float]) -> np.ndarray:
+    """(n, Y, X) and (n, Y, X) → (n,) bool: near-duplicates, film by film."""
+    near = np.ones(len(first), dtype=bool)
+    for detector in (SEARCHED, CHECKED) if len(first) else ():
+        near &= film_distances(first, second, detector) <= limits[detector.name]
+    return near
+
+
+def film_distances(first: np.ndarray, second: np.ndarray, detector: VectorDetector = SEARCHED) -> np.ndarray:
+    """(n, Y, X) and (n, Y, X) → (n,) distances, film by film."""
+    return pair_distances(detector.describe(first), detector.describe(second))
 
 
 def _candidates(

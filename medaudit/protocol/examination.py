@@ -85,9 +85,13 @@ def detector_record(seen: Examined) -> DetectorRecord:
     )
 
 
-def match_table(seen: Examined, train: Side, synthetic: Side) -> pa.Table:
-    """One row per synthetic image, columns of MATCH_SCHEMA; rows are named by their position in their cohort."""
+def match_table(seen: Examined, train: Side, synthetic: Side, relation: np.ndarray | None = None) -> pa.Table:
+    """One row per synthetic image, columns of MATCH_SCHEMA; rows are named by their position in their cohort.
+
+    relation (N,): what each flagged image is to its patient's films; None where that is not asked.
+    """
     found, judged, none = seen.found, seen.judged, seen.found.runner_up < 0
+    known = np.full(len(synthetic), None, dtype=object) if relation is None else relation
     return pa.table(
         {
             "synthetic_id": synthetic.rows,
@@ -106,6 +110,7 @@ def match_table(seen: Examined, train: Side, synthetic: Side) -> pa.Table:
             "runner_up_id": pa.array(train.rows[found.runner_up], mask=none),
             "runner_up_patient": pa.array(train.names[found.runner_up], type=pa.string(), mask=none),
             "runner_up_score": pa.array(found.runner_up_score, mask=none),
+            "relation": pa.array(known, type=pa.string(), mask=~judged.flagged),
         },
         schema=MATCH_SCHEMA,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.detectors import Structure
-from medaudit.detectors.structure import StructureIndex
+from medaudit.detectors.structure import Aligned, StructureIndex
 from medaudit.protocol.described import Machine
 from medaudit.protocol.found import Found
 from medaudit.protocol.sides import Side
@@ -39,8 +39,11 @@ class Registered:
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
         """(G, Y, X) → the film of T that each resembles most once aligned."""
-        seen = self.index.ask(images, leave_out)
-        return Found(seen.row, seen.distance, seen.score, seen.runner_up, seen.runner_up_score)
+        return _found(self.index.ask(images, leave_out))
+
+    def ask_beside(self, images: np.ndarray, barred: np.ndarray) -> Found:
+        """(G, Y, X) → the same, without the films that are `barred` (G, M) bool."""
+        return _found(self.index.ask(images, barred=barred))
 
     def crowd(self, rows: np.ndarray, radius: float, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
         """(N,) rows of T → images (N,) and patients (N,) among its candidates within the radius, itself included."""
@@ -57,3 +60,7 @@ class Registered:
                 people[part.start + place] = len(np.unique(self.side.groups[around]))
             machine.progress.advance(part.stop - part.start)
         return images[back], people[back]
+
+
+def _found(seen: Aligned) -> Found:
+    return Found(seen.row, seen.distance, seen.score, seen.runner_up, seen.runner_up_score)

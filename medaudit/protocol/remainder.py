@@ -60,6 +60,7 @@ def look_again(
         alpha_spent=spent,
         groups=case.groups[keep],
         beside=case.beside.at(keep),
+        related=case.related.unflagged(keep),
     )
     cohort = compare_sides(
         chosen.bench,

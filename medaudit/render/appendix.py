@@ -18,6 +18,7 @@ from medaudit.render.facts import AgreementFacts, AuditFacts, RateFacts, Summary
 from medaudit.render.generative import generative, given_up
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
+from medaudit.render.known_again import known_again
 
 _BUDGET_NAMES = {
     "alpha": "all tests together",
@@ -280,6 +281,7 @@ def appendix(summary: Summary) -> list[Section]:
         calibration(summary),
         controls(summary),
         cohort_test(summary),
+        known_again(summary),
         extraction(summary),
         data(summary),
         coverage(summary),

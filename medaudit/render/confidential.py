@@ -18,6 +18,7 @@ from medaudit.artifacts.findings import Audit
 from medaudit.render import wording as say
 from medaudit.render.background import figure, text
 from medaudit.render.document import Block, Cell, Facts, Figure, Paragraph, Section, Table
+from medaudit.stats.relation import SAME_PERSON
 
 ROWS_SHOWN = 25
 PAIRS_SHOWN = 12
@@ -86,9 +87,6 @@ def _match_row(row: Mapping[str, Any], flagging: Mapping[int, int]) -> tuple[Cel
     runner_up = row["runner_up_patient"] or "none"
     if row["runner_up_score"] is not None and math.isfinite(row["runner_up_score"]):
         runner_up = f"{runner_up} ({say.number(math.exp(-row['runner_up_score']), 2)})"
-    rule = "flagged" if row["flagged"] else "suspect" if row["suspect"] else "not flagged"
-    if row["flagged"] and row["synthetic_id"] in flagging:
-        rule = f"flagged by {flagging[row['synthetic_id']]}"
     return (
         Cell(text=str(row["synthetic_id"]), value=row["synthetic_id"]),
         text(row["patient"] or "no id"),
@@ -98,8 +96,15 @@ def _match_row(row: Mapping[str, Any], flagging: Mapping[int, int]) -> tuple[Cel
         Cell(text=say.chance(row["p_value"]), value=row["p_value"]),
         Cell(text=f"{row['eidetic_k']} ({row['eidetic_patients']})", value=row["eidetic_k"]),
         text(runner_up),
-        text(rule),
+        text(_rule(row, flagging.get(row["synthetic_id"]))),
     )
+
+
+def _rule(row: Mapping[str, Any], detectors: int | None = None) -> str:
+    if row["flagged"]:
+        flagged = "flagged" if detectors is None else f"flagged by {detectors}"
+        return f"{flagged}, same person" if row.get("relation") == SAME_PERSON else flagged
+    return "suspect" if row["suspect"] else "not flagged"
 
 
 def exact_distances(details: Details) -> Section:
@@ -149,7 +154,7 @@ def pairs(details: Details) -> Section | None:
     for place, row in enumerate(_chosen(details.matches), start=1):
         synthetic, training = details.pictures(row["synthetic_id"], row["train_id"])
         patient = row["patient"] or "without id"
-        rule = "flagged" if row["flagged"] else "suspect" if row["suspect"] else "not flagged"
+        rule = _rule(row)
         blocks.append(
             Figure(
                 name=f"pair-{place}",

@@ -191,6 +191,27 @@ class DuplicateFacts(Aggregate):
     people_left_out: int = 0
 
 
+class KnownAgainFacts(Aggregate):
+    """Real follow-up films of training patients, each asked without itself."""
+
+    auc: float
+    auc_low: float
+    auc_high: float
+    named: RateFacts
+    flagged: RateFacts
+    detector: PlainText
+
+
+class ReidentificationFacts(Aggregate):
+    """Flagged images by what they are to a film: a copy, or another picture of the person."""
+
+    copies: int
+    same_person: int
+    line_source: PlainText
+    follow_up_pairs: int
+    known_again: KnownAgainFacts | None
+
+
 class SettingFacts(Aggregate):
     """The settings of the audit that a reader needs to repeat it."""
 
@@ -223,7 +244,13 @@ class AuditFacts(Aggregate):
     settings: SettingFacts
     next_steps: tuple[PlainText, ...] = ()
     agreement: AgreementFacts | None = None  # None: nothing was flagged, or not recorded
+    reidentification: ReidentificationFacts | None = None
     one_source: bool = True  # T and H could not be told apart by how their films were taken
+
+    @property
+    def same_person(self) -> int:
+        """Flagged images that are another picture of the person rather than a copy of a film."""
+        return self.reidentification.same_person if self.reidentification else 0
 
 
 class LeakPointFacts(Aggregate):
@@ -311,6 +338,9 @@ def audit_facts(
         agreement=AgreementFacts.model_validate(audit.agreement)
         if audit.agreement is not None and audit.agreement.images
         else None,
+        reidentification=None
+        if audit.reidentification is None
+        else ReidentificationFacts.model_validate(audit.reidentification),
         one_source=audit.source is None or not audit.source.differs,
     )
 

@@ -51,13 +51,16 @@ def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
     found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)} ({say.percent(interval.value)})"
     rows = [
         KeyNumber(
-            name="Synthetic images found to be copies",
+            name="Synthetic images that give a patient away"
+            if audit.same_person
+            else "Synthetic images found to be copies",
             value=Cell(text=found, value=counts.flagged),
             interval=say.span(interval.low, interval.high),
             low=interval.low,
             high=interval.high,
             reference=Cell(text="0 in a cohort without copies", value=0),
         ),
+        *_same_person_row(audit),
         KeyNumber(
             name="Training patients they show",
             value=Cell(
@@ -93,6 +96,22 @@ def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
         ),
     ]
     return rows + _closest_row(leading(audit))
+
+
+def _same_person_row(audit: AuditFacts) -> list[KeyNumber]:
+    if not audit.same_person:
+        return []
+    return [
+        KeyNumber(
+            name="Of these, another picture of the person rather than a copy of a film",
+            value=Cell(
+                text=f"{say.whole(audit.same_person)} of {say.whole(audit.counts.flagged)}",
+                value=audit.same_person,
+            ),
+            interval="exact count",
+            reference=Cell(text="0", value=0),
+        )
+    ]
 
 
 def _expected_suspects(audit: AuditFacts) -> Cell:

@@ -66,6 +66,13 @@ def _audit_sentence(audit: AuditFacts) -> str:
     images = say.whole(counts.synthetic)
     if counts.flagged:
         were = "was" if counts.flagged == 1 else "were"
+        if audit.same_person:
+            copies = counts.flagged - audit.same_person
+            return (
+                f"{say.whole(counts.flagged)} of {images} synthetic images {were} found to give "
+                f"{say.counted(counts.patients_exposed, 'training patient')} away: {say.whole(copies)} as copies of "
+                f"radiographs, {say.whole(audit.same_person)} as another picture of the same person."
+            )
         return (
             f"{say.whole(counts.flagged)} of {images} synthetic images {were} found to copy radiographs of "
             f"{say.counted(counts.patients_exposed, 'training patient')}."
@@ -83,8 +90,10 @@ def _audit_sentence(audit: AuditFacts) -> str:
         return f"{none}."
     sure, sources = say.level(1 - audit.bounds.alpha), audit.bounds.sources
     several = sources is not None and sources > 1
-    copies = f"a model that copies {sources} films or more does so" if several else "the model copies"
-    return f"{none}; with {sure} confidence {copies} in {say.fewer_than(rate)} of its images, for the kinds tested."
+    who = f"a model that copies {sources} films or more does so" if several else "the model copies"
+    return (
+        f"{none}; with {sure} confidence {who} in {say.fewer_than(rate)} of its images, for the kinds tested."
+    )
 
 
 def _extraction_sentence(extraction: ExtractionFacts) -> str:
@@ -230,8 +239,9 @@ def withheld(summary: Summary) -> Section | None:
         return None
     audit = summary.audit
     counts = audit.counts
+    as_what = "flagged" if audit.same_person else "flagged as copies"
     flags = (
-        f"{say.whole(counts.flagged)} flagged as copies, {say.counted(counts.suspects, 'suspect')}, "
+        f"{say.whole(counts.flagged)} {as_what}, {say.counted(counts.suspects, 'suspect')}, "
         f"{say.whole(audit.withheld)} set aside before this audit"
     )
     items = (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from medaudit.stats.intervals import Rate
+from medaudit.stats.relation import same_person_sentence
 
 RELEASE_SUPPORTED = "release-supported"
 DO_NOT_RELEASE = "do-not-release"
@@ -59,6 +60,7 @@ def decide(
     holdout_patients: int,
     flagged: int,
     patients_exposed: int,
+    same_person: int = 0,
     suspects: int,
     expected_suspects: float,
     cohort: CohortEvidence,
@@ -86,16 +88,17 @@ def decide(
 ) -> tuple[str, list[str]]:
     """The verdict, and its reasons with the most decisive first.
 
-    flagged: images that a flag rule names, neither withheld nor cleared; patients_exposed: whom they show; power: of
-    the required kinds; negative: unseen people flagged; negative_promise: the share that the flag rules promise to
-    flag at most; detectors_without_line: those whose reference is too small for a tail; detectors_blind: those of
-    them whose part of alpha is too small for any number of copies; detectors: how many share alpha; most_of_one:
-    images of the patient with the most in T and in H; source: how T and H differ when they do; distinct,
-    largest_group: different images of S, and images in its largest set of twins; rate_upper, sources, hidden: the
-    bounds of a supported release.
+    flagged: images that a flag rule names, neither withheld nor cleared; patients_exposed: whom they show;
+    same_person: those that are no closer than another picture of the person can be; power: of the required kinds;
+    negative: unseen people flagged; negative_promise: the share that the flag rules promise to flag at most;
+    detectors_without_line: those whose reference is too small for a tail; detectors_blind: those of them whose part
+    of alpha is too small for any number of copies; detectors: how many share alpha; most_of_one: images of the
+    patient with the most in T and in H; source: how T and H differ when they do; distinct, largest_group: different
+    images of S, and images in its largest set of twins; rate_upper, sources, hidden: the bounds of a supported
+    release.
     kind_words: how a kind of planted copy reads after "copies"; unplanted: required kinds that could not be planted.
     """
-    found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed)
+    found = _flag_sentences(synthetic, train_patients, flagged, patients_exposed, same_person)
     rejected = _cohort_sentences(cohort)
     different = synthetic if distinct is None else distinct
     train = train_images, train_patients, most_of_one[0]
@@ -156,9 +159,18 @@ def _many_copied(sources: int | None) -> str:
     return f", if it copies {sources:,} training films or more about equally often,"
 
 
-def _flag_sentences(synthetic: int, train_patients: int, flagged: int, exposed: int) -> list[str]:
+def _flag_sentences(
+    synthetic: int, train_patients: int, flagged: int, exposed: int, same_person: int
+) -> list[str]:
     if not flagged:
         return []
+    if same_person:
+        verb = "gives" if flagged == 1 else "give"
+        return [
+            f"{flagged:,} of {synthetic:,} images {verb} a training patient away, closer to a film than unseen people "
+            f"come; {_count(exposed, 'patient')} of {train_patients:,} would be exposed.",
+            same_person_sentence(flagged, same_person),
+        ]
     verb = "copies" if flagged == 1 else "copy"
     return [
         f"{flagged:,} of {synthetic:,} images {verb} a training patient's scan more closely than unseen people come; "

@@ -8,12 +8,13 @@ import pytest
 import report_samples as samples
 from pydantic import ValidationError
 
+from medaudit.artifacts.findings import Reidentification
 from medaudit.errors import ReportLeak
 from medaudit.render import build
 from medaudit.render.build import words
 from medaudit.render.confidential import PAIRS_SHOWN, ROWS_SHOWN, Details, _chosen, match_table
 from medaudit.render.document import Cell, Document, KeyNumbers, Section, SignOff, Table
-from medaudit.render.facts import Summary, plain_text
+from medaudit.render.facts import ReidentificationFacts, Summary, plain_text
 from medaudit.render.glossary import entries_for, terms
 from medaudit.render.pages import verdict_sentence
 
@@ -31,6 +32,42 @@ def said(document: Document) -> str:
 def test_the_refusal_in_one_sentence_with_its_numbers() -> None:
     assert verdict_sentence(samples.summary("refused")) == (
         "240 of 256 synthetic images were found to copy radiographs of 40 training patients."
+    )
+
+
+def test_pictures_of_persons_are_not_called_copies() -> None:
+    found = Reidentification.model_validate(samples.reidentification(240, same_person=12))
+    summary = samples.summary("refused", reidentification=ReidentificationFacts.model_validate(found))
+    assert verdict_sentence(summary) == (
+        "240 of 256 synthetic images were found to give 40 training patients away: 228 as copies of radiographs, "
+        "12 as another picture of the same person."
+    )
+    text = said(build.shareable(summary))
+    assert "Synthetic images that give a patient away" in text
+    assert (
+        "Of these, another picture of the person rather than a copy of a film" in text and "12 of 240" in text
+    )
+    assert "found to be copies" not in text and "flagged as copies" not in text
+    assert "Follow-up films that named the right patient" in text and "7 of 9" in text
+    assert "fixed; the follow-up films of these cohorts ask for no higher one" in text
+    shown = dict(entries_for(text))
+    assert {"another picture of the same person", "AUC", "follow-up film"} <= set(shown)
+
+
+def test_the_line_between_copies_and_persons_says_where_it_comes_from() -> None:
+    def text(**changes: object) -> str:
+        found = Reidentification.model_validate({**samples.reidentification(0), **changes})
+        return said(
+            build.shareable(
+                samples.summary("supported", reidentification=ReidentificationFacts.model_validate(found))
+            )
+        )
+
+    assert "no patient of these cohorts has two films" in text(follow_up_pairs=0, known_again=None)
+    assert "not resolvable" in text(follow_up_pairs=0, known_again=None)
+    assert "drawn by the follow-up films" in text(line_source="follow-ups", copy_line=0.4)
+    assert "Copies of films and pictures of persons" not in said(
+        build.shareable(samples.summary("supported", reidentification=None))
     )
 
 
@@ -234,6 +271,21 @@ def test_glossary_prints_only_what_occurs_and_what_its_lines_use() -> None:
     assert "leading run" in found and "Chao1" not in found
     assert "training patient" in found  # because the line of leading run uses it
     assert "copy" not in dict(entries_for("photocopying"))
+
+
+def test_the_confidential_table_names_the_relation() -> None:
+    record = samples.audit("refused")
+    matches, _, _ = samples.tables(record)
+    place = matches.schema.get_field_index("relation")
+    person = ["same-person" if flagged else None for flagged in matches.column("flagged").to_pylist()]
+    for relation, rule in (
+        (matches.column("relation"), "flagged"),
+        (pa.array(person), "flagged, same person"),
+    ):
+        table = match_table(
+            Details(audit=record, matches=matches.set_column(place, "relation", relation), lineage={})
+        ).blocks[1]
+        assert isinstance(table, Table) and {row[8].text for row in table.rows} == {rule}
 
 
 def test_confidential_adds_matches_but_lists_no_more_than_a_page() -> None:

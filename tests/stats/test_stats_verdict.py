@@ -263,3 +263,13 @@ def test_every_outcome_follows_the_table(flagged, ids, cohort, leaks, whole, fou
     for reason in reasons:
         assert reason[-1] == "." and (reason[0].isupper() or reason[0].isdigit())
         assert not re.search(r"\d e-|\de[-+]\d|nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", reason)
+
+
+def test_flags_that_are_other_pictures_refuse_and_are_not_called_copies():
+    copied, reasons = decide(**{**CLEAN, "flagged": 3, "patients_exposed": 2})
+    assert copied == DO_NOT_RELEASE and "copy a training patient's scan" in reasons[0]
+    for flagged, person in ((3, 1), (3, 3), (1, 1)):
+        verdict, said = decide(**{**CLEAN, "flagged": flagged, "patients_exposed": 1, "same_person": person})
+        assert verdict == DO_NOT_RELEASE
+        assert "a training patient away" in said[0] and "scan" not in said[0]
+        assert "another picture of the same person" in said[1] and said[2:] == reasons[1:]

@@ -70,23 +70,29 @@ class StructureIndex:
         self.held = Films.joined(held) if held and holding else None
         self.sweep = PoseSweep(torch.cat(middle))
 
-    def ask(self, images: np.ndarray, leave_out: np.ndarray | None = None) -> Aligned:
-        """(N, Y, X) float32 in [0, 1] → the training film each resembles most, without the patient `leave_out` (N,)."""
+    def ask(
+        self, images: np.ndarray, leave_out: np.ndarray | None = None, barred: np.ndarray | None = None
+    ) -> Aligned:
+        """(N, Y, X) float32 in [0, 1] → the training film each resembles most.
+
+        Without the films of the patient `leave_out` (N,), and without those that are `barred` (N, M) bool.
+        """
+        if leave_out is not None:
+            own = self.groups[None] == leave_out[:, None]
+            barred = own if barred is None else own | barred
         parts = []
         for start in range(0, len(images), _TOGETHER):
             part = slice(start, start + _TOGETHER)
-            parts.append(self._ask(images[part], None if leave_out is None else leave_out[part]))
+            parts.append(self._ask(images[part], None if barred is None else barred[part]))
         return Aligned(
             *(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
         )
 
-    def _ask(self, images: np.ndarray, leave_out: np.ndarray | None) -> Aligned:
+    def _ask(self, images: np.ndarray, barred: np.ndarray | None) -> Aligned:
         films = read_films(images).to(self.device)
-        barred = None
-        if leave_out is not None:
-            barred = torch.from_numpy(self.groups[None] == leave_out[:, None]).to(self.device)
         k = min(CANDIDATES, len(self.groups))
-        found = self.sweep.ask(films.contrast["middle"], k, barred)
+        out = None if barred is None else torch.from_numpy(barred).to(self.device)
+        found = self.sweep.ask(films.contrast["middle"], k, out)
         row = found.row.cpu().numpy()  # (n, k)
         asking = films.at(torch.arange(len(films), device=self.device).repeat_interleave(k))
         asking = asking.turned(found.sign.flatten())

@@ -70,15 +70,15 @@ def read_films(images: np.ndarray) -> Films:
     fine = min(FINE, *images.shape[1:])
     small = torch.from_numpy(to_square(images, middle))
     known = _told(small, reach=max(1, round(3 * middle / MIDDLE)))  # (N, S, S)
-    wide = _normalised(small, round(9 * middle / MIDDLE), 5) * known
+    wide = normalised(small, round(9 * middle / MIDDLE), 5) * known
     contrast = {
         "coarse": F.adaptive_avg_pool2d(wide[:, None], max(1, middle // 2))[:, 0],
         "middle": wide,
-        "sharp": _normalised(small, round(5 * middle / MIDDLE), 3) * known,
+        "sharp": normalised(small, round(5 * middle / MIDDLE), 3) * known,
     }
     films = Films(contrast, known)
     if fine > middle:
-        contrast["fine"] = _normalised(torch.from_numpy(to_square(images, fine)), round(7 * fine / FINE), 5)
+        contrast["fine"] = normalised(torch.from_numpy(to_square(images, fine)), round(7 * fine / FINE), 5)
         contrast["fine"] = contrast["fine"] * films.mask("fine")
     return films
 
@@ -90,7 +90,7 @@ def to_square(images: np.ndarray, side: int) -> np.ndarray:
     return np.ascontiguousarray(rows @ np.asarray(images, dtype=np.float32) @ columns.T)
 
 
-def _normalised(images: torch.Tensor, window: int, least: int, floor: float = 0.1) -> torch.Tensor:
+def normalised(images: torch.Tensor, window: int, least: int, floor: float = 0.1) -> torch.Tensor:
     """`images/intensity.local_contrast_normalise` over an odd window of at least `least` pixels, many films at once."""
     reach = max(least, window // 2 * 2 + 1) // 2
     centred = images - images.mean(dim=(1, 2), keepdim=True)

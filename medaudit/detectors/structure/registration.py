@@ -44,7 +44,7 @@ def register(
         best = torch.where(better[:, None, None], tried, best)
         quality = torch.where(better, reached, quality)
         damping = torch.where(better, damping * 0.3, damping * 10).clamp(1e-4, 1e3)
-        if turn == steps or not better.any():
+        if turn == steps:  # never sooner: a pair must come out the same in any batch
             break
         gain = (product / energy)[:, None]
         rest = (target - gain * moved) * both

@@ -61,6 +61,16 @@ class PoseSweep:
             *(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
         )
 
+    def between(self, coarse: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, S, S) and (B, S, S), film by film → the best pose of each mirror (B, 2, 2, 3) and its sign (B, 2)."""
+        posed = self._posed(coarse)  # (B, P, D)
+        film = F.normalize(self._cells(other) @ self.axes)  # (B, D)
+        signed = (posed @ film[:, :, None])[:, :, 0].view(len(coarse), 2, -1)  # poses with one mirror first
+        pose = signed.abs().argmax(dim=2)  # (B, 2)
+        sign = torch.sign(signed.gather(2, pose[:, :, None])[:, :, 0])
+        first = torch.tensor([0, signed.shape[2]], device=pose.device)
+        return self._pose(pose + first), torch.where(sign == 0, 1.0, sign)
+
     def _ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None) -> Candidates:
         posed = self._posed(coarse)  # (n, P, D)
         best = torch.stack([_largest(film @ self.films) for film in posed])  # (n, M)

@@ -1,0 +1,123 @@
+"""A copy of a film, or another picture of the same person? The line between them, and how well a person is known again.
+
+An image that is flagged gives a patient away; a real follow-up film of the patient does too and is no copy. What
+tells them apart is the likeness of the aligned films where they are less alike (detectors/structure/pairs), held
+against follow-up films of the real patients: one film of each asks for the most alike of the patient's others.
+
+Axes: B pairs, R patients with several films, N flagged images, P follow-ups that ask, U unseen people.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from medaudit.stats.intervals import Interval, Rate
+from medaudit.stats.reference import checked_scores
+
+COPY, SAME_PERSON = "copy", "same-person"
+CALLED_COPIES = 0.01  # of follow-up films, at most
+FIXED_LINE = 0.0  # of `closeness`
+
+# artanh of the correlation that follow-ups stay below, and the spread of theirs; benchmarks/reidentification.py
+# measures what they do. The more pixels, the more detail shows that a follow-up lacks.
+_SMOOTH, _SMOOTH_SPREAD = 2.2, 0.3
+_DETAIL_SPREAD = 0.15
+_PIXELS, _DETAIL = (28, 64, 128), (1.15, 0.95, 0.7)
+
+
+def closeness(likeness: np.ndarray, pixels: int) -> np.ndarray:
+    """(B, 2) correlations in the bands `smooth` and `detail`, the latter at so many pixels a side → (B,) closeness.
+
+    In spreads of follow-ups beyond the fixed line of the band that speaks loudest: above 0 no follow-up of the films
+    that the line was measured on comes, unless it is the same radiograph stored twice.
+    """
+    strength = np.arctanh(np.clip(likeness, -0.999, 1 - 1e-6))  # (B, 2)
+    line = np.array([_SMOOTH, np.interp(pixels, _PIXELS, _DETAIL)])
+    return ((strength - line) / np.array([_SMOOTH_SPREAD, _DETAIL_SPREAD])).max(axis=1)
+
+
+@dataclass(frozen=True)
+class CopyLine:
+    """A flagged image whose closeness to its film is above `line` is called a copy."""
+
+    line: float
+    source: Literal[
+        "follow-ups", "fixed"
+    ]  # `follow-ups` when they ask for more than the fixed line, else `fixed`
+    pairs: int  # R
+    highest: float | None  # of the most alike follow-up; None without any
+
+
+def copy_line(follow_ups: np.ndarray, fixed: float = FIXED_LINE) -> CopyLine:
+    """(R,) closeness of each patient's most alike films → the line that at most CALLED_COPIES of follow-ups exceed.
+
+    The k-th largest of R is exceeded by one more exchangeable patient with probability k / (R + 1) at most; k is the
+    largest that keeps the promise, and 1 below 99 patients, where no value can. Vovk et al. 2005 (conformal limits).
+    Never below `fixed`: with few follow-ups it keeps the promise alone, and flagged images are no chance sample.
+    """
+    if len(follow_ups) == 0:
+        return CopyLine(fixed, "fixed", 0, None)
+    ordered = np.sort(checked_scores(follow_ups, "closeness"))[::-1]
+    rank = max(1, math.floor(CALLED_COPIES * (ordered.size + 1) + 1e-9))
+    own = float(ordered[rank - 1])
+    source: Literal["follow-ups", "fixed"] = "follow-ups" if own > fixed else "fixed"
+    return CopyLine(max(own, fixed), source, int(ordered.size), float(ordered[0]))
+
+
+def relations(close: np.ndarray, one_film: np.ndarray, line: float) -> np.ndarray:
+    """(N,) closeness and (N,) bool "nearly the same pixels" → (N,) COPY or SAME_PERSON."""
+    return np.where(one_film | (close > line), COPY, SAME_PERSON)
+
+
+def auc_by_patient(
+    positive: np.ndarray,
+    positive_patient: np.ndarray,
+    unseen: np.ndarray,
+    unseen_patient: np.ndarray,
+    *,
+    replicates: int,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Interval:
+    """(P,) scores of follow-ups and (U,) of unseen people → chance that a follow-up scores higher, with its interval.
+
+    Ties count half (Mann & Whitney 1947). Patients are drawn with replacement, with all that is theirs on either side
+    (Efron & Tibshirani 1993, sec. 13.3); of scores that are all higher than the others the interval is a point.
+    """
+    positive, unseen = checked_scores(positive, "scores"), checked_scores(unseen, "scores")
+    above = (positive[:, None] > unseen) + 0.5 * (positive[:, None] == unseen)  # (P, U)
+    codes = np.unique(np.concatenate([positive_patient, unseen_patient]), return_inverse=True)[1]
+    people, of_positive, of_unseen = int(codes.max()) + 1, codes[: positive.size], codes[positive.size :]
+    drawn = []
+    for _ in range(replicates):
+        weight = np.bincount(rng.integers(0, people, people), minlength=people).astype(float)
+        left, right = weight[of_positive], weight[of_unseen]
+        if left.any() and right.any():
+            drawn.append(left @ above @ right / (left.sum() * right.sum()))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn or [0.0, 1.0], [tail, 1 - tail])
+    return Interval(float(above.mean()), float(low), float(high), confidence)
+
+
+def same_person_sentence(flagged: int, same_person: int) -> str:
+    """What is said of flagged images that are not shown to be copies."""
+    of = f"{same_person:,} of {flagged:,} flagged images" if flagged > 1 else "The flagged image"
+    several = flagged > 1 and same_person > 1
+    one = "are no closer to a film" if several else "is no closer to a film"
+    verb = "they give" if several else "it gives"
+    return (
+        f"{of} {one} than another picture of the same person can be, so no copy of a film is shown; {verb} the person "
+        "away all the same."
+    )
+
+
+def known_again_sentence(auc: Interval, named: Rate) -> str:
+    """What is said of real follow-up films of training patients, each asked without itself."""
+    films = "follow-up film" if named.of == 1 else "follow-up films"
+    return (
+        f"A person can be known again without a copy: of {named.of:,} real {films} of training patients, each asked "
+        f"without itself, {named.count:,} named the right patient; against unseen people the AUC is {auc.value:.2f} "
+        f"({auc.low:.2f} to {auc.high:.2f})."
+    )

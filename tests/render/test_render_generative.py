@@ -47,4 +47,4 @@ def test_what_was_left_out_and_why() -> None:
     assert "Left out to save time (controls: quick): " in text
     assert "copies by an over-trained model." in text and "blurred, " in text
     assert "not run; left out to save time" in text
-    assert "not run" not in said() and "Left out to save time" not in said()
+    assert "not run;" not in said() and "Left out to save time" not in said()

@@ -212,7 +212,7 @@ def reidentification(flagged: int, same_person: int = 0) -> dict[str, Any]:
             "named": rate(7, 9),
             "flagged": rate(2, 9),
             "detector": "structure",
-            "wording": "A person can be known again without a copy.",
+            "wording": "Another picture of the same person: of 9 real follow-up films 7 named the right patient.",
         },
     }
 

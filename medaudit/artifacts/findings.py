@@ -269,7 +269,7 @@ class Reidentification(Record):
     same_person: int
     copy_line: float  # closeness above which a flagged image is called a copy; 0 is the fixed line
     line_source: Literal["follow-ups", "fixed"]
-    follow_up_pairs: int  # patients of T and H with several films, one pair each; 0: the fixed line was used
+    follow_up_pairs: int  # patients of T and H with several films, one pair each
     most_alike_follow_up: float | None
     known_again: KnownAgain | None  # None: no patient of T has two films that differ
 

@@ -3,6 +3,7 @@
 from medaudit.render import wording as say
 from medaudit.render.document import Facts, Paragraph, Section
 from medaudit.render.facts import ReidentificationFacts, Summary
+from medaudit.stats.relation import ENOUGH_PAIRS
 
 
 def known_again(summary: Summary) -> Section | None:
@@ -29,8 +30,12 @@ def _line(found: ReidentificationFacts) -> str:
     if not found.follow_up_pairs:
         return "fixed: no patient of these cohorts has two films that differ"
     if found.line_source == "fixed":
-        return "fixed; the follow-up films of these cohorts ask for no higher one"
-    return "drawn by the follow-up films of these cohorts"
+        return (
+            "fixed; the follow-up films of these cohorts ask for no higher one, and are too few to lower it"
+        )
+    if found.follow_up_pairs < ENOUGH_PAIRS:
+        return "the most alike of the follow-up films of these cohorts"
+    return "drawn by the follow-up films of these cohorts: at most 1 in 100 would be called a copy"
 
 
 def _test(found: ReidentificationFacts) -> tuple[tuple[str, str], ...]:

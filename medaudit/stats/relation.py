@@ -18,6 +18,7 @@ from medaudit.stats.reference import checked_scores
 
 COPY, SAME_PERSON = "copy", "same-person"
 CALLED_COPIES = 0.01  # of follow-up films, at most
+ENOUGH_PAIRS = 99  # patients with follow-ups from which on they keep that promise alone
 FIXED_LINE = 0.0  # of `closeness`
 
 # artanh of the correlation that follow-ups stay below, and the spread of theirs; benchmarks/reidentification.py
@@ -40,12 +41,13 @@ def closeness(likeness: np.ndarray, pixels: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CopyLine:
-    """A flagged image whose closeness to its film is above `line` is called a copy."""
+    """A flagged image whose closeness to its film is above `line` is called a copy.
+
+    source: whose line it is; `fixed` where follow-ups are too few to lower it and ask for no higher one.
+    """
 
     line: float
-    source: Literal[
-        "follow-ups", "fixed"
-    ]  # `follow-ups` when they ask for more than the fixed line, else `fixed`
+    source: Literal["follow-ups", "fixed"]
     pairs: int  # R
     highest: float | None  # of the most alike follow-up; None without any
 
@@ -53,17 +55,19 @@ class CopyLine:
 def copy_line(follow_ups: np.ndarray, fixed: float = FIXED_LINE) -> CopyLine:
     """(R,) closeness of each patient's most alike films → the line that at most CALLED_COPIES of follow-ups exceed.
 
-    The k-th largest of R is exceeded by one more exchangeable patient with probability k / (R + 1) at most; k is the
-    largest that keeps the promise, and 1 below 99 patients, where no value can. Vovk et al. 2005 (conformal limits).
-    Never below `fixed`: with few follow-ups it keeps the promise alone, and flagged images are no chance sample.
+    The k-th largest of R is exceeded by one more exchangeable patient with probability k / (R + 1) at most (Vovk et al.
+    2005, conformal limits): k is the largest that keeps the promise. Below ENOUGH_PAIRS none does; then the line is
+    the highest follow-up, and `fixed` where that is more.
     """
     if len(follow_ups) == 0:
         return CopyLine(fixed, "fixed", 0, None)
     ordered = np.sort(checked_scores(follow_ups, "closeness"))[::-1]
-    rank = max(1, math.floor(CALLED_COPIES * (ordered.size + 1) + 1e-9))
-    own = float(ordered[rank - 1])
-    source: Literal["follow-ups", "fixed"] = "follow-ups" if own > fixed else "fixed"
-    return CopyLine(max(own, fixed), source, int(ordered.size), float(ordered[0]))
+    highest = float(ordered[0])
+    if ordered.size >= ENOUGH_PAIRS:
+        rank = math.floor(CALLED_COPIES * (ordered.size + 1) + 1e-9)
+        return CopyLine(float(ordered[rank - 1]), "follow-ups", int(ordered.size), highest)
+    source: Literal["follow-ups", "fixed"] = "follow-ups" if highest > fixed else "fixed"
+    return CopyLine(max(highest, fixed), source, int(ordered.size), highest)
 
 
 def relations(close: np.ndarray, one_film: np.ndarray, line: float) -> np.ndarray:
@@ -117,7 +121,7 @@ def known_again_sentence(auc: Interval, named: Rate) -> str:
     """What is said of real follow-up films of training patients, each asked without itself."""
     films = "follow-up film" if named.of == 1 else "follow-up films"
     return (
-        f"A person can be known again without a copy: of {named.of:,} real {films} of training patients, each asked "
-        f"without itself, {named.count:,} named the right patient; against unseen people the AUC is {auc.value:.2f} "
+        f"Another picture of the same person: of {named.of:,} real {films} of training patients, each asked without "
+        f"itself, {named.count:,} named the right patient; against unseen people the AUC is {auc.value:.2f} "
         f"({auc.low:.2f} to {auc.high:.2f})."
     )

@@ -49,7 +49,7 @@ def test_pictures_of_persons_are_not_called_copies() -> None:
     )
     assert "found to be copies" not in text and "flagged as copies" not in text
     assert "Follow-up films that named the right patient" in text and "7 of 9" in text
-    assert "fixed; the follow-up films of these cohorts ask for no higher one" in text
+    assert "fixed; the follow-up films of these cohorts ask for no higher one, and are too few" in text
     shown = dict(entries_for(text))
     assert {"another picture of the same person", "AUC", "follow-up film"} <= set(shown)
 
@@ -65,7 +65,9 @@ def test_the_line_between_copies_and_persons_says_where_it_comes_from() -> None:
 
     assert "no patient of these cohorts has two films" in text(follow_up_pairs=0, known_again=None)
     assert "not resolvable" in text(follow_up_pairs=0, known_again=None)
-    assert "drawn by the follow-up films" in text(line_source="follow-ups", copy_line=0.4)
+    drawn = {"line_source": "follow-ups", "copy_line": 0.4}
+    assert "the most alike of the follow-up films" in text(**drawn)
+    assert "at most 1 in 100 would be called a copy" in text(**drawn, follow_up_pairs=99)
     assert "Copies of films and pictures of persons" not in said(
         build.shareable(samples.summary("supported", reidentification=None))
     )

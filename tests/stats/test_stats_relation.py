@@ -46,6 +46,14 @@ def test_the_line_is_exceeded_by_one_follow_up_in_a_hundred_at_most() -> None:
     assert many.line == 396.0 and many.highest == 399.0 and many.source == "follow-ups" and many.pairs == 399
 
 
+def test_enough_follow_ups_set_the_line_alone() -> None:
+    just_short, enough = copy_line(np.linspace(-5, -1, 98)), copy_line(np.linspace(-5, -1, 99))
+    assert (just_short.line, just_short.source) == (0.0, "fixed")
+    assert (enough.line, enough.source) == (-1.0, "follow-ups")
+    doubled = copy_line(np.concatenate([np.linspace(-5, -1, 198), [9.0]]))  # one radiograph stored twice
+    assert (doubled.line, doubled.highest) == (-1.0, 9.0)
+
+
 def test_few_follow_ups_cannot_lower_the_line() -> None:
     none = copy_line(np.zeros(0))
     assert (none.line, none.source, none.pairs, none.highest) == (0.0, "fixed", 0, None)

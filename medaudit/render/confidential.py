@@ -24,8 +24,9 @@ ROWS_SHOWN = 25
 PAIRS_SHOWN = 12
 PAIRS_SHOWN_WHEN_CLEAN = 4
 
-# The pictures of a pair: synthetic row, training row → two (Y, X) float arrays in [0, 1].
-Pictures = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+# The pictures of a pair: synthetic row, training row → two (Y, X) float arrays in [0, 1], the training film laid over
+# the synthetic image, and what was done to it for that.
+Pictures = Callable[[int, int], tuple[np.ndarray, np.ndarray, str]]
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def pairs(details: Details) -> Section | None:
         return None
     blocks: list[Block] = []
     for place, row in enumerate(_chosen(details.matches), start=1):
-        synthetic, training = details.pictures(row["synthetic_id"], row["train_id"])
+        synthetic, training, done = details.pictures(row["synthetic_id"], row["train_id"])
         patient = row["patient"] or "without id"
         rule = _rule(row)
         blocks.append(
@@ -160,7 +161,8 @@ def pairs(details: Details) -> Section | None:
                 name=f"pair-{place}",
                 title=f"Image {row['synthetic_id']} and patient {patient}",
                 caption=f"{rule}; detector {row['detector']}, relative distance "
-                f"{say.number(math.exp(-row['score']), 2)}; training row {row['train_id']}.",
+                f"{say.number(math.exp(-row['score']), 2)}; training row {row['train_id']}"
+                + (f"; the film is shown {done}." if done else "."),
                 alt=f"Synthetic image {row['synthetic_id']}, training film of patient {patient}, and their difference.",
                 media="image/png",
                 picture=pair(synthetic, training),
@@ -169,8 +171,8 @@ def pairs(details: Details) -> Section | None:
         )
     lead = Paragraph(
         text="Left the synthetic image, in the middle the training film it matches, right what remains when the one "
-        "is taken from the other: an even grey means no difference. A mirrored or shifted copy leaves a difference; "
-        "compare the first two."
+        "is taken from the other: an even grey means no difference. Where the film fits better turned, mirrored, "
+        "moved or with black for white, it is shown that way, and the caption says so."
     )
     return Section(title="Pairs side by side", blocks=(lead, *blocks))
 

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
     DETECTOR_MATCHES,
@@ -22,7 +19,6 @@ from medaudit.artifacts.findings import (
 )
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
-from medaudit.images.intensity import resize_unit
 from medaudit.stages.clearance import settings_of
 
 if TYPE_CHECKING:
@@ -36,6 +32,13 @@ class Evidence:
 
     audit: tuple[Artifact, Audit] | None = None
     extraction: tuple[Artifact, Extraction] | None = None
+
+    @property
+    def leading(self) -> Artifact:
+        """The findings that the pages follow: the audit, or the extraction alone."""
+        found = self.audit or self.extraction
+        assert found is not None  # open_evidence refuses an empty list
+        return found[0]
 
     def parents(self) -> dict[str, str]:
         """Ids of the findings, by role."""
@@ -77,7 +80,7 @@ def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool
     from medaudit.render.facts import Origin, Summary, extraction_facts
 
     lineage = evidence.lineage()
-    manifest = _leading(evidence).manifest
+    manifest = evidence.leading.manifest
     return Summary(
         institution=institution,
         protocol=protocol,
@@ -99,38 +102,12 @@ def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None"
     from medaudit.render.confidential import Details
 
     record = evidence.audit[1] if evidence.audit is not None else None
-    artifact = _leading(evidence)
+    artifact = evidence.leading
     if not _has(artifact, MATCHES):
         return None
     return Details(
         audit=record, matches=read_matches(artifact), lineage=evidence.lineage(), pictures=pictures
     )
-
-
-def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None) -> "Pictures | None":
-    """A way to fetch pairs from T and S; None when neither is given. Raises CohortMismatch for other cohorts."""
-    if train is None and synthetic is None:
-        return None
-    if train is None or synthetic is None:
-        raise UsageProblem("pairs of pictures come from two cohorts; give both --train and --synthetic")
-    theirs, ours = open_cohort(train), open_cohort(synthetic)
-    lineage = _leading(evidence).lineage
-    for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):
-        if lineage.get(role) != cohort.id:
-            raise CohortMismatch(f"{path} is not the cohort that the findings call {role}; give that one")
-
-    def pictures(synthetic_row: int, train_row: int) -> tuple[np.ndarray, np.ndarray]:
-        film = theirs.unit([train_row])[0]
-        return ours.unit([synthetic_row])[0], resize_unit(film, ours.image_shape)
-
-    return pictures
-
-
-def _leading(evidence: Evidence) -> Artifact:
-    """The findings that the pages follow: the audit, or the extraction alone."""
-    found = evidence.audit or evidence.extraction
-    assert found is not None  # open_evidence refuses an empty list
-    return found[0]
 
 
 def _audit(evidence: Evidence, hide: bool) -> "AuditFacts | None":

@@ -6,8 +6,9 @@ from pathlib import Path
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
 from medaudit.errors import UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.stages.evidence import Evidence, details, open_evidence, open_pictures, summarise
+from medaudit.stages.evidence import Evidence, details, open_evidence, summarise
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.pictures import open_pictures
 
 HTML, PDF, JSON = "report.html", "report.pdf", "report.json"
 EDITIONS = ("shareable", "confidential")

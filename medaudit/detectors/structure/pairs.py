@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from medaudit.detectors.structure.films import FINE, Films, normalised, read_films, to_square
-from medaudit.detectors.structure.registration import aligned, overlap_sums, register
+from medaudit.detectors.structure.registration import aligned, overlap_sums, places, register
 from medaudit.detectors.structure.sweep import PoseSweep
 
 PARTS = 4  # of the frame, along a side
@@ -62,8 +62,41 @@ def _blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
     return F.conv2d(F.conv2d(padded, weight[None, None, None]), weight[None, None, :, None])[:, 0]
 
 
+def pose_sweep(images: np.ndarray) -> PoseSweep:
+    """A sweep that has learnt from films (M, Y, X) float32 in [0, 1] what all films share."""
+    return PoseSweep(read_films(images).contrast["middle"])
+
+
+def laid_over(
+    first: np.ndarray, second: np.ndarray, sweep: PoseSweep
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(B, Y, X) and (B, Y, X) float32 in [0, 1] → the first films as they lie in the second ones' frames (B, Y, X), 0
+    outside; the poses (B, 2, 3); and (B,) sign, -1 where black was taken for white."""
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for start in range(0, len(first), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        _, _, pose, sign = _aligned_films(read_films(first[part]), read_films(second[part]), sweep)
+        film = torch.from_numpy(first[part]).to(pose.device)[:, None]
+        film = torch.where(sign[:, None, None, None] < 0, 1 - film, film)
+        moved = F.grid_sample(film, places(pose, *second.shape[1:])[1], align_corners=False)[:, 0]
+        found.append((moved.cpu().numpy(), pose.cpu().numpy(), sign.cpu().numpy()))
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True))  # type: ignore[return-value]
+
+
 def _compared(first: Films, second: Films, sweep: PoseSweep) -> np.ndarray:
-    """(B, 2) of films one by one: aligned from the best pose of each mirror, the better alignment taken."""
+    """(B, 2) of films one by one."""
+    moving, still, pose, _ = _aligned_films(first, second, sweep)
+    detail = "fine" if "fine" in moving.contrast else "sharp"
+    return np.stack([_weaker_parts(moving, still, pose, band) for band in ("smooth", detail)], axis=1)
+
+
+def _aligned_films(
+    first: Films, second: Films, sweep: PoseSweep
+) -> tuple[Films, Films, torch.Tensor, torch.Tensor]:
+    """Films one by one: aligned from the best pose of each mirror, the better alignment taken.
+
+    Returns the first films in the polarity that fits, the second ones, the poses (B, 2, 3) and the signs (B,).
+    """
     device = str(sweep.films.device)
     first, second = first.to(device), second.to(device)
     start, sign = sweep.between(first.contrast["middle"], second.contrast["middle"])  # (B, 2, 2, 3), (B, 2)
@@ -79,9 +112,7 @@ def _compared(first: Films, second: Films, sweep: PoseSweep) -> np.ndarray:
     ).T
     quality = product / (one * other).sqrt().clamp_min(1e-9) * both.sqrt()
     best = quality.view(-1, tries).argmax(1) + tries * torch.arange(len(first), device=device)
-    moving, still, pose = moving.at(best), still.at(best), pose[best]
-    detail = "fine" if "fine" in moving.contrast else "sharp"
-    return np.stack([_weaker_parts(moving, still, pose, band) for band in ("smooth", detail)], axis=1)
+    return moving.at(best), still.at(best), pose[best], sign.flatten()[best]
 
 
 def _weaker_parts(moving: Films, still: Films, pose: torch.Tensor, band: str) -> np.ndarray:

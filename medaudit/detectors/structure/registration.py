@@ -32,8 +32,8 @@ def register(
     slope = pose.new_zeros(len(pose), 6)
     for turn in range(steps + 1):
         tried = best + step
-        points, places = _places(tried, first.shape[-1])
-        seen = F.grid_sample(layers, places, align_corners=False).flatten(2)  # (B, 4, S * S)
+        points, where = places(tried, *first.shape[-2:])
+        seen = F.grid_sample(layers, where, align_corners=False).flatten(2)  # (B, 4, S * S)
         both = seen[:, 1] * known
         moved = seen[:, 0] * known
         product = (moved * target).sum(1)
@@ -66,8 +66,8 @@ def overlap_sums(
     pose: torch.Tensor,
 ) -> torch.Tensor:
     """Sums over the aligned frame → (B, 4): product, energy of the first, of the second, pixels where both speak."""
-    _, places = _places(pose, second.shape[-1])
-    seen = F.grid_sample(torch.stack([first, mask_first], dim=1), places, align_corners=False)
+    _, where = places(pose, *second.shape[-2:])
+    seen = F.grid_sample(torch.stack([first, mask_first], dim=1), where, align_corners=False)
     both = seen[:, 1] * mask_second
     moved, target = seen[:, 0] * mask_second, second * seen[:, 1]
     return torch.stack(
@@ -77,8 +77,8 @@ def overlap_sums(
 
 def aligned(film: torch.Tensor, pose: torch.Tensor, side: int) -> torch.Tensor:
     """(B, S, S) and poses (B, 2, 3) → (B, side, side): the first film as it lies in the second's frame, 0 outside."""
-    _, places = _places(pose, side)
-    return F.grid_sample(film[:, None], places, align_corners=False)[:, 0]
+    _, where = places(pose, side, side)
+    return F.grid_sample(film[:, None], where, align_corners=False)[:, 0]
 
 
 def _slopes(film: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,9 +90,9 @@ def _slopes(film: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return across, down
 
 
-def _places(pose: torch.Tensor, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Poses (B, 2, 3) → the frame's points (S * S, 3) and where they lie in the first film (B, S, S, 2)."""
-    line = (torch.arange(side, device=pose.device) + 0.5) * 2 / side - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
+def places(pose: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (B, 2, 3) → the frame's points (Y * X, 3) and where they lie in the first film (B, Y, X, 2)."""
+    down, right = ((torch.arange(side, device=pose.device) + 0.5) * 2 / side - 1 for side in (height, width))
+    y, x = torch.meshgrid(down, right, indexing="ij")
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(-1, 3)
-    return points, (points @ pose.transpose(1, 2)).view(len(pose), side, side, 2)
+    return points, (points @ pose.transpose(1, 2)).view(len(pose), height, width, 2)

@@ -34,6 +34,7 @@ _HIGHEST = 50.0  # frequency of the embedding
 # All in units of the films' own spread. A sigma_data far below that spread makes D the network's own picture rather
 # than the noisy input (c_skip of eq. 7 is 0.1 at sigma_min), which is what learning by heart needs.
 _SPREAD = 0.5
+_SAME = 1e-6  # spread of films that are all the same, up to rounding
 _SIGMA_DATA = 0.1
 _NOISE = NoiseSettings(p_mean=1.0, p_std=1.3, sigma_data=_SIGMA_DATA)
 _SIGMAS = (0.3, 80.0)  # the sampler's last and first noise level
@@ -86,7 +87,7 @@ class Scale:
         """The scale of clean (k, 1, Y, X). Raises ValueError for films that are all the same."""
         mean = clean.mean(0)
         spread = float((clean - mean).square().mean().sqrt()) / _SPREAD
-        if spread == 0:
+        if spread < _SAME:
             raise ValueError("the films are all the same")
         return cls(mean, spread)
 

@@ -15,7 +15,7 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
         f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
         f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
         _planted(controls),
-        _generative(controls),
+        *_generative(controls),
     ]
     if record.agreement and record.agreement.wording:
         lines.append(record.agreement.wording)
@@ -39,19 +39,19 @@ def _planted(controls: Controls) -> str:
     whole = [one for one in controls.planted if one.power.count == one.power.of]
     rest = [f"{one.kind} {one.power.count}/{one.power.of}" for one in controls.planted if one not in whole]
     line = f"planted copies: all found of {len(whole)} of {len(controls.planted)} kinds"
-    left = f"; {len(controls.given_up)} kinds not tried (controls: quick)" if controls.given_up else ""
+    kinds = [kind for kind in controls.given_up if kind != "generative"]
+    left = f"; {len(kinds)} kinds not tried (controls: quick)" if kinds else ""
     return line + "".join(f"; {part}" for part in rest) + left
 
 
-def _generative(controls: Controls) -> str:
+def _generative(controls: Controls) -> list[str]:
     """What became of the over-trained model's copies, or why there are none."""
-    made = controls.generative
+    made, name = controls.generative, "copies by an over-trained model"
     if made is None:
-        return f"copies by an over-trained model: not run, {controls.generative_not_run}"
+        return [f"{name}: not run, {controls.generative_not_run}"] if controls.generative_not_run else []
     if made.power is None:
-        return f"copies by an over-trained model: none of its {made.generated:,} images was a clear copy of a film"
-    return (
-        f"copies by an over-trained model: {made.power.count:,} of {made.power.of:,} found, of {made.patients:,} "
-        f"patients (interval {made.power.low:.1%} to {made.power.high:.1%}); {made.generated - made.clear:,} images "
-        "were no clear copy"
-    )
+        return [f"{name}: none of its {made.generated:,} images was a clear copy of a film"]
+    return [
+        f"{name}: {made.power.count:,} of {made.power.of:,} found, of {made.patients:,} patients (interval "
+        f"{made.power.low:.1%} to {made.power.high:.1%}); {made.generated - made.clear:,} images were no clear copy"
+    ]

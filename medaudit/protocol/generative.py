@@ -110,6 +110,8 @@ def generate_copies(
     if (small == small[0]).all():
         return "the films drawn for it are all the same, so there is no telling whose copy an image is"
     made = _remembered(small, settings.generative, seed, machine)
+    if not np.isfinite(made).all():
+        return "its training did not converge on these films"
     distance = _distances(made, small)
     film, ratio, clear = clear_copies(distance)
     return Generated(train, settings.generative, place, made, bits, film, ratio, distance.min(axis=1), clear)

@@ -67,7 +67,8 @@ def coverage(summary: Summary) -> Section:
 LIMITS = (
     "Every probability holds when unseen patients and training patients come from the same source and were split by "
     "chance.",
-    "Power was measured on edits made by hand. A generator may change a copy in ways that are harder to see.",
+    "Power was measured on edits made by hand and, unless it was left out, on what one small over-trained model made. "
+    "Another generator may change a copy in ways that are harder to see.",
     "A rank p-value cannot go below one over the size of the reference plus one.",
     "A tail fitted to the most alike people of the reference extends their pattern; its upper limit is used, never "
     "its best guess.",

@@ -35,7 +35,7 @@ def test_the_seed_says_everything() -> None:
 
 def test_films_that_are_all_the_same_are_refused() -> None:
     with pytest.raises(ValueError, match="all the same"):
-        overtrained(np.repeat(films(1), 4, axis=0), 4, 0, "cpu")
+        overtrained(np.repeat(films(1), 5, axis=0), 4, 0, "cpu")
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (33, 7), (5, 40), (1, 3)])

@@ -176,6 +176,14 @@ def test_what_cannot_be_run_says_why(
     assert re.search(words, why)
 
 
+def test_training_that_ends_nowhere_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = SimpleNamespace(sample=lambda count, *_, **__: np.full((count, *SHAPE), np.nan, np.float32))
+    monkeypatch.setattr(room, "overtrained", lambda *_: nowhere)
+    train = side(tmp_path, np.stack([film(i) for i in range(6)]), list(range(6)))
+    why = generate_copies(train, NOBODY, settings(), 8, 0, machine(tmp_path))
+    assert why == "its training did not converge on these films"
+
+
 def test_quick_controls_leave_it_out(tmp_path: Path, fake: list[np.ndarray]) -> None:
     train = side(tmp_path, np.stack([film(i) for i in range(6)]), list(range(6)))
     quick = settings().model_copy(update={"controls": "quick"})

@@ -8,7 +8,8 @@ patient's other films is a follow-up's, as an audit measures it. Called a copy: 
 follow-ups. Re-identification: the drawn film, left out of T, against the same score of each patient's drawn film with
 all of the patient's films left out.
 
-"same radiograph" pairs of known_pairs.csv are no follow-ups: of each the second film is left out.
+The fixed line was set on these very films; the line that other patients draw was not. Pairs of known_pairs.csv that
+are one radiograph are no follow-ups: of each the second film is left out.
 """
 
 import argparse

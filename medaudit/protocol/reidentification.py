@@ -17,7 +17,7 @@ from medaudit.protocol.duplicates import Doubles, same_films
 from medaudit.protocol.examination import Examined
 from medaudit.protocol.follow_ups import FollowUps, pair_closeness
 from medaudit.protocol.registered import Registered
-from medaudit.protocol.scoring import People
+from medaudit.protocol.scoring import Bench, People
 from medaudit.protocol.sides import Side
 from medaudit.stats.intervals import clopper_pearson
 from medaudit.stats.matching import right_and_flagged
@@ -62,8 +62,9 @@ def relate(
         follow_ups = np.concatenate([side.closeness(index.index.sweep, machine) for side in (own, held)])
         line = copy_line(follow_ups)
         relation = _relation(pairs, train, synthetic, index, line.line, limits, machine)
-        if len(own):
-            known = _known_again(own, index, examined, people, holdout, replicates, seed, machine)
+        bench = next((part.bench for part in examined if isinstance(part.bench.detector, Structure)), None)
+        if len(own) and bench is not None:
+            known = _known_again(own, index, bench, people, holdout, replicates, seed, machine)
     return Related(relation, _record(relation, line, known))
 
 
@@ -96,11 +97,10 @@ def _relation(
 
 
 def _known_again(
-    own: FollowUps, index: Registered, examined: Sequence[Examined], people: People, holdout: Side,
-    replicates: int, seed: int, machine: Machine,
+    own: FollowUps, index: Registered, bench: Bench, people: People, holdout: Side, replicates: int, seed: int,
+    machine: Machine,
 ) -> KnownAgain:  # fmt: skip
     """T's follow-ups against unseen people, under the structure score."""
-    bench = next(part.bench for part in examined if isinstance(part.bench.detector, Structure))
     train, found = own.side, own.ask(index, machine)
     unseen = np.concatenate([train.groups[people.train], train.people + holdout.groups[people.holdout]])
     auc = auc_by_patient(

@@ -77,6 +77,15 @@ def test_a_tiny_holdout(tmp_path: Path, holdout: int) -> None:
     assert not says(audited(tmp_path / "more"), "add held-out patients")
 
 
+def verdict_reasons(record: Audit) -> list[str]:
+    """Without the line about follow-up films, which an audit of such a T carries last."""
+    return [
+        reason
+        for reason in record.reasons
+        if not reason.startswith("Another picture of the same person: of ")
+    ]
+
+
 @pytest.mark.parametrize("copied", [False, True])
 def test_films_of_training_stand_under_two_patients(tmp_path: Path, copied: bool) -> None:
     """Those patients cannot be asked as unseen; told, and a copy of such a film is still found."""
@@ -91,7 +100,7 @@ def test_films_of_training_stand_under_two_patients(tmp_path: Path, copied: bool
     )
     record = audited(tmp_path)
     assert record.verdict == ("do-not-release" if copied else "release-supported"), record.reasons
-    assert record.reasons[-1] == (
+    assert verdict_reasons(record)[-1] == (
         "7 pairs of nearly the same images belong to different training patients, who cannot serve as unseen people; "
         "run dedup to remove them."
     )
@@ -211,7 +220,7 @@ def test_a_collapsed_generator(tmp_path: Path, noise: float) -> None:
     record = audited(tmp_path)
     assert record.counts.flagged == 0 and not record.cohort_test.rejects
     assert record.verdict == "inconclusive"
-    assert record.reasons == [
+    assert verdict_reasons(record) == [
         "The set holds only 1 different image, and no fewer than 7 could have been evidence that it is closer to the "
         "training patients than to unseen ones; audit more images of this model.",
         "All 40 images are one and the same: the set has no variety, and images that are the same count once in every "
@@ -236,7 +245,7 @@ def test_images_that_repeat_count_once_in_the_limits(tmp_path: Path) -> None:
     assert record.variety is not None and record.variety.model_dump() == {
         "distinct": 29, "repeated": 20, "groups": 9, "largest": 3,
     }  # fmt: skip
-    assert record.reasons[-1] == (
+    assert verdict_reasons(record)[-1] == (
         "40 images are 29 different ones: the others repeat them, and images that are the same count once in every "
         "limit."
     )

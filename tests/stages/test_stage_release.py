@@ -341,6 +341,6 @@ def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> No
     case = SimpleNamespace(settings=AuditSettings(), controls=SimpleNamespace(weakest=("flip", 0.96)))
     counts = SimpleNamespace(flagged=0, synthetic=1000)
     untouched, rest = record._bounds(case, counts, False), record._bounds(case, counts, True)
-    assert untouched.model_rate_upper is not None and "the model copies" in untouched.wording
-    assert rest.model_rate_upper is None and "the model copies" not in rest.wording
+    assert untouched.model_rate_upper is not None and "copies in at most" in untouched.wording
+    assert rest.model_rate_upper is None and "copies in at most" not in rest.wording
     assert rest.hidden_copies == untouched.hidden_copies is not None

@@ -64,13 +64,16 @@ class FollowUps:
 
     def closeness(self, sweep: PoseSweep, machine: Machine) -> np.ndarray:
         """(R,) closeness of each film to the most alike of the patient's other films."""
-        most = np.zeros(len(self))
-        machine.progress.start("follow-ups", len(self))
-        for person, (own, others) in enumerate(zip(self.place, self.others, strict=True)):
-            films = self.side.images(others[:_NEAREST])
-            itself = np.broadcast_to(self.side.images(np.array([own])), films.shape)
-            most[person] = pair_closeness(itself, films, sweep).max()
-            machine.progress.advance()
+        near = [others[:_NEAREST] for others in self.others]
+        person = np.repeat(np.arange(len(self)), [len(films) for films in near])  # (n,) of each pair
+        other = np.concatenate([np.zeros(0, dtype=np.int64), *near])
+        most = np.full(len(self), -np.inf)
+        machine.progress.start("follow-ups", len(person))
+        for start in range(0, len(person), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            itself, films = self.side.images(self.place[person[part]]), self.side.images(other[part])
+            np.maximum.at(most, person[part], pair_closeness(itself, films, sweep))
+            machine.progress.advance(len(films))
         return most
 
     def ask(self, index: Registered, machine: Machine) -> Found:

@@ -9,6 +9,9 @@ import torch
 from medaudit.search.gemm import TINY, slack
 
 _AT_ONCE = 32 << 20  # bytes of float32 that are gathered at once
+_IN_CACHE = (
+    1 << 20
+)  # bytes of float64 that are subtracted at once: three times as fast as what leaves the cache
 
 
 def squared_distances(queries: np.ndarray, block: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -39,11 +42,13 @@ def _by_subtraction(
 ) -> np.ndarray:
     """(n,) float64 for n triples of query, pose and reference."""
     measured = np.empty(len(query))
-    step = max(1, _AT_ONCE // (8 * block[:1].size))
+    step = max(1, _IN_CACHE // (8 * block[:1].size))
     for start in range(0, len(query), step):
         part = slice(start, start + step)
-        difference = block[row[part]].astype(np.float64) - queries[query[part], pose[part]]
-        measured[part] = np.square(difference).mean(axis=-1).max(axis=-1)
+        difference = block[row[part]].astype(np.float64)
+        difference -= queries[query[part], pose[part]]
+        squares = np.einsum("ntd,ntd->nt", difference, difference)
+        measured[part] = squares.max(axis=-1) / block.shape[-1]
     return measured
 
 

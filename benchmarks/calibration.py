@@ -1,7 +1,7 @@
 """What the statistics promise and what they keep, on films of real patients: hundreds of simulated audits.
 
     python benchmarks/calibration.py                  # 200 audits a cell, MEDAUDIT_REAL_DATA or ../shared/data
-    python benchmarks/calibration.py --audits 1000    # the record
+    python benchmarks/calibration.py --sizes 900:100 --audits 600 --seed 1    # more of one size, other draws
     python benchmarks/calibration.py --quick          # 10 audits a cell, to see that it runs
 
 Each audit draws patients at random for T, for H and for neither. Clean "generators" show those in neither: as they
@@ -21,6 +21,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ LEVEL = 0.05  # of a p-value, where it is looked at by itself
 SHOWN = ("tile", "local-contrast")  # detectors whose p-values are shown where none is promised
 LIKENESS_ALPHA = 0.01  # for each detector, of the check that S is like people
 Blocks = dict[str, list[Row]]
+Sizes = Sequence[tuple[int, int]]
 
 
 def clean_audit(audit: Audit, rng: np.random.Generator) -> dict[str, float]:
@@ -102,10 +104,10 @@ def clean_rows(cell: str, answers: dict[str, list[float]], blocks: Blocks, rng: 
     blocks[title].append(share_row(cell, 0.025, np.array(answers["control"]), promised=True))
 
 
-def run(films: Films, audits: int, effort: Effort, seed: int) -> Blocks:
-    """All blocks of all sizes."""
+def run(films: Films, sizes: Sizes, audits: int, effort: Effort, seed: int) -> Blocks:
+    """All blocks of these sizes."""
     blocks: Blocks = defaultdict(list)
-    for n_train, n_holdout in SIZES:
+    for n_train, n_holdout in sizes:
         start, cell = time.perf_counter(), f"T {n_train}, H {n_holdout}"
         gathered: list[dict[str, list]] = [defaultdict(list) for _ in range(3)]
         for number in range(audits):
@@ -134,6 +136,7 @@ def main() -> int:
     parser.add_argument("--audits", type=int, default=200, help="simulated audits per size")
     parser.add_argument("--quick", action="store_true", help="10 audits per size")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sizes", nargs="*", default=None, help="patients of T and H, as 900:100")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("MEDAUDIT_REAL_DATA", "../shared/data"))
     )
@@ -145,7 +148,8 @@ def main() -> int:
         f"# releases of {IMAGES} images; {effort.tail} bootstrap replicates of the tail, {effort.control} of the\n"
         f"# negative control, {effort.draws} draws of the excess test (an audit: 1000, 1000, 10,000)"
     )
-    blocks = run(films, 10 if arguments.quick else arguments.audits, effort, arguments.seed)
+    sizes = [tuple(map(int, size.split(":"))) for size in arguments.sizes] if arguments.sizes else SIZES
+    blocks = run(films, sizes, 10 if arguments.quick else arguments.audits, effort, arguments.seed)
     for title, rows in blocks.items():
         show(title, rows)
     rows = [row for block in blocks.values() for row in block if row.verdict != "none"]

@@ -33,13 +33,8 @@ from medaudit.stats.duplicates import Variety, variety
 from medaudit.stats.intervals import Rate
 from medaudit.stats.likeness import likeness_sentences
 from medaudit.stats.matching import promised_false_alarms, union
-from medaudit.stats.verdict import (
-    CohortEvidence,
-    SourceDoubt,
-    decide,
-    generative_sentences,
-    zero_found_wording,
-)
+from medaudit.stats.reasons import CohortEvidence, SourceDoubt, generative_sentences, zero_found_wording
+from medaudit.stats.verdict import Grounds, decide
 
 _PAIRS = 100  # of duplicates that are listed
 
@@ -143,7 +138,7 @@ def _decided(
     case: Case, counts: Counts, bounds: Bounds, records: Sequence[DetectorRecord], budget: Budget
 ) -> tuple[str, list[str]]:
     found = case.variety
-    return decide(
+    grounds = Grounds(
         synthetic=counts.synthetic,
         train_images=counts.train_images,
         train_patients=counts.train_patients,
@@ -178,6 +173,7 @@ def _decided(
         kind_words=KIND_WORDS,
         unplanted=case.controls.unplanted,
     )
+    return decide(grounds)
 
 
 def _generative(case: Case) -> list[str]:

@@ -21,7 +21,7 @@ from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.cohort_test import excess_copy_rate, excess_test, leading_run
 from medaudit.stats.likeness import Likeness, likeness
 from medaudit.stats.matching import excess_line, nearest_people, usable_neighbours
-from medaudit.stats.verdict import CohortEvidence
+from medaudit.stats.reasons import CohortEvidence
 
 DETECTOR = next(detector for detector in VECTOR_DETECTORS if detector.name == "local-contrast")
 

@@ -14,7 +14,7 @@ from medaudit.protocol.examination import Examined
 from medaudit.protocol.remainder import look_again
 from medaudit.stats.budget import Budget
 from medaudit.stats.next_steps import Rest, Standing, next_steps, remainder_wording
-from medaudit.stats.verdict import one_id_sentences
+from medaudit.stats.reasons import one_id_sentences
 
 
 def whole_record(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from medaudit.stats.cohort_test import smallest_detectable_run
 from medaudit.stats.intervals import Rate, clopper_pearson
+from medaudit.stats.reasons import CohortEvidence
 from medaudit.stats.tail import MIN_REFERENCE
-from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED, CohortEvidence
+from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED
 
 _MOST_PEOPLE = 1 << 20  # held-out patients that anyone could be asked for
 _MOST_PLANTS = 100_000

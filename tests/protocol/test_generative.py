@@ -25,7 +25,7 @@ from medaudit.protocol.generative import Generated, _distances, generate_copies
 from medaudit.protocol.sides import Side
 from medaudit.stages import audit
 from medaudit.stats.intervals import clopper_pearson
-from medaudit.stats.verdict import generative_sentences
+from medaudit.stats.reasons import generative_sentences
 
 SHAPE = (22, 17)
 NOBODY = np.zeros(0, dtype=np.int64)

@@ -17,7 +17,8 @@ from medaudit.stats.next_steps import (
     next_steps,
     remainder_wording,
 )
-from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED, CohortEvidence
+from medaudit.stats.reasons import CohortEvidence
+from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED
 
 CALM = CohortEvidence(
     nearest_in_train=260, of=500, expected=250.0, excess_p=0.2, excess_alpha=0.01, run_length=1, run_patients=1,

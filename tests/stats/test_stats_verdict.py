@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medaudit.stats.intervals import clopper_pearson
-from medaudit.stats.verdict import (
-    DO_NOT_RELEASE,
-    INCONCLUSIVE,
-    RELEASE_SUPPORTED,
-    CohortEvidence,
-    SourceDoubt,
-    decide,
-    zero_found_wording,
-)
+from medaudit.stats.reasons import CohortEvidence, SourceDoubt, zero_found_wording
+from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED, Grounds, decide
+
+
+def decided(**grounds: object) -> tuple[str, list[str]]:
+    """The verdict on grounds by name."""
+    return decide(Grounds(**grounds))
+
 
 CALM = CohortEvidence(
     nearest_in_train=2510,
@@ -90,7 +89,7 @@ DOUBTS = {
 
 
 def test_a_clean_audit_is_supported_with_its_numbers():
-    verdict, reasons = decide(**CLEAN)
+    verdict, reasons = decided(**CLEAN)
     assert verdict == RELEASE_SUPPORTED
     assert (
         "0 of 5,000" in reasons[0]
@@ -104,7 +103,7 @@ def test_a_clean_audit_is_supported_with_its_numbers():
 @pytest.mark.parametrize("name", DOUBTS)
 def test_each_doubt_alone_makes_it_inconclusive(name):
     change, words = DOUBTS[name]
-    verdict, reasons = decide(**{**CLEAN, "kind_words": {"mirror": "mirrored"}, **change})
+    verdict, reasons = decided(**{**CLEAN, "kind_words": {"mirror": "mirrored"}, **change})
     assert verdict == INCONCLUSIVE
     assert words in reasons[0]
     assert len(reasons) == 1 + ("distinct" in change)  # twins are told beside the doubt
@@ -113,7 +112,7 @@ def test_each_doubt_alone_makes_it_inconclusive(name):
 @pytest.mark.parametrize("name", ["nothing", *DOUBTS])
 def test_a_standing_flag_comes_before_every_doubt(name):
     change, words = DOUBTS.get(name, ({}, "231 of 5,000"))
-    verdict, reasons = decide(**{**CLEAN, **change, **FLAGS})
+    verdict, reasons = decided(**{**CLEAN, **change, **FLAGS})
     assert verdict == DO_NOT_RELEASE
     patients = "1" if name == "one id in training" else "700"
     assert reasons[0].startswith("231 of 5,000 images copy a training patient's scan")
@@ -129,7 +128,7 @@ def test_a_standing_flag_comes_before_every_doubt(name):
     ],
 )
 def test_a_rejecting_cohort_test_refuses(cohort, words):
-    verdict, reasons = decide(**{**CLEAN, "cohort": cohort})
+    verdict, reasons = decided(**{**CLEAN, "cohort": cohort})
     assert (verdict, len(reasons)) == (DO_NOT_RELEASE, 1)
     assert words in reasons[0]
 
@@ -141,9 +140,9 @@ ABOUT_COHORT = ("no run", "few images", "tiny hold-out")  # these set the cohort
 @pytest.mark.parametrize("name", VOIDS)
 def test_what_makes_the_null_meaningless_voids_the_cohort_test_but_not_a_flag(name):
     change, words = DOUBTS[name]
-    verdict, reasons = decide(**{**CLEAN, **change, "cohort": RUN})
+    verdict, reasons = decided(**{**CLEAN, **change, "cohort": RUN})
     assert verdict == INCONCLUSIVE and words in reasons[0] and "all match training images" in reasons[1]
-    assert decide(**{**CLEAN, **change, "cohort": RUN, **FLAGS})[0] == DO_NOT_RELEASE
+    assert decided(**{**CLEAN, **change, "cohort": RUN, **FLAGS})[0] == DO_NOT_RELEASE
 
 
 def test_twins_are_counted_once_and_told():
@@ -156,24 +155,24 @@ def test_twins_are_counted_once_and_told():
         ),
         (4990, 3, "5,000 images are 4,990 different ones: the others repeat them"),
     ):
-        verdict, reasons = decide(**{**CLEAN, "distinct": distinct, "largest_group": largest})
+        verdict, reasons = decided(**{**CLEAN, "distinct": distinct, "largest_group": largest})
         assert verdict == RELEASE_SUPPORTED and words in reasons[-1]
         assert reasons[0].startswith(f"0 of 5,000 images ({distinct:,} of them different) were found")
-    assert not any("different" in reason for reason in decide(**{**CLEAN, "distinct": 5000})[1])
+    assert not any("different" in reason for reason in decided(**{**CLEAN, "distinct": 5000})[1])
 
 
 def test_people_in_both_cohorts_void_the_cohort_test_but_not_a_flag():
     leak = {"cohort": EXCESS, "duplicates_across": 1}
-    verdict, reasons = decide(**{**CLEAN, **leak})
+    verdict, reasons = decided(**{**CLEAN, **leak})
     assert verdict == INCONCLUSIVE
     assert reasons[0].startswith("1 pair of images is nearly the same")
     assert any("too close" in reason for reason in reasons[1:])
-    assert decide(**{**CLEAN, **leak, **FLAGS})[0] == DO_NOT_RELEASE
+    assert decided(**{**CLEAN, **leak, **FLAGS})[0] == DO_NOT_RELEASE
 
 
 def test_other_doubts_do_not_void_the_cohort_test():
     for change, _ in (value for key, value in DOUBTS.items() if key not in (*VOIDS, *ABOUT_COHORT)):
-        assert decide(**{**CLEAN, **change, "cohort": RUN})[0] == DO_NOT_RELEASE
+        assert decided(**{**CLEAN, **change, "cohort": RUN})[0] == DO_NOT_RELEASE
 
 
 def test_p_equal_to_its_part_of_alpha_rejects():
@@ -183,7 +182,7 @@ def test_p_equal_to_its_part_of_alpha_rejects():
 
 
 def test_suspects_and_duplicates_in_training_are_told_but_do_not_decide():
-    verdict, reasons = decide(**{**CLEAN, "suspects": 6, "duplicates_in_train": 1})
+    verdict, reasons = decided(**{**CLEAN, "suspects": 6, "duplicates_in_train": 1})
     assert verdict == RELEASE_SUPPORTED
     assert "6 images lie closer" in reasons[-2] and "3.60 would by chance" in reasons[-2]
     assert reasons[-1].startswith("1 pair of nearly the same images belongs to different training patients")
@@ -196,14 +195,14 @@ def test_the_weakest_kind_is_named_first():
         "blur": clopper_pearson(100, 100),
     }
     words = {"mirror": "mirrored", "noise": "with noise 0.05"}
-    reasons = decide(**{**CLEAN, "power": power, "kind_words": words})[1]
+    reasons = decided(**{**CLEAN, "power": power, "kind_words": words})[1]
     assert ["mirrored" in reasons[0], "with noise" in reasons[1], len(reasons)] == [True, True, 2]
 
 
 def test_power_at_the_line_is_enough_and_just_under_it_is_not():
     rate = clopper_pearson(97, 100)
-    assert decide(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low})[0] == RELEASE_SUPPORTED
-    verdict, reasons = decide(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low + 1e-6})
+    assert decided(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low})[0] == RELEASE_SUPPORTED
+    verdict, reasons = decided(**{**CLEAN, "power": {"mirror": rate}, "required_power": rate.low + 1e-6})
     assert verdict == INCONCLUSIVE
     assert "at least 91.4 %" in reasons[0]
 
@@ -239,7 +238,7 @@ def test_a_rate_that_holds_from_several_copied_films_on_says_so():
     st.integers(0, 100), st.integers(0, 3),
 )  # fmt: skip
 def test_every_outcome_follows_the_table(flagged, ids, cohort, leaks, whole, found, suspects):
-    verdict, reasons = decide(
+    verdict, reasons = decided(
         **{
             **CLEAN,
             "flagged": flagged,
@@ -266,10 +265,10 @@ def test_every_outcome_follows_the_table(flagged, ids, cohort, leaks, whole, fou
 
 
 def test_flags_that_are_other_pictures_refuse_and_are_not_called_copies():
-    copied, reasons = decide(**{**CLEAN, "flagged": 3, "patients_exposed": 2})
+    copied, reasons = decided(**{**CLEAN, "flagged": 3, "patients_exposed": 2})
     assert copied == DO_NOT_RELEASE and "copy a training patient's scan" in reasons[0]
     for flagged, person in ((3, 1), (3, 3), (1, 1)):
-        verdict, said = decide(**{**CLEAN, "flagged": flagged, "patients_exposed": 1, "same_person": person})
+        verdict, said = decided(**{**CLEAN, "flagged": flagged, "patients_exposed": 1, "same_person": person})
         assert verdict == DO_NOT_RELEASE
         assert "a training patient away" in said[0] and "scan" not in said[0]
         assert "another picture of the same person" in said[1] and said[2:] == reasons[1:]

@@ -1,9 +1,11 @@
 # From a bare clone with Python 3.11 to 3.13, pip and make:
 #   make demo   sets everything up and runs the main job on phantoms
 #   make test   sets everything up and runs lint, types and tests
+#   make bench  the detection and calibration tables on real films, about half an hour
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
+FILMS ?= ../shared/data
 REAL ?= ../shared/data/pneumoniamnist/pneumoniamnist_dev.npz
 
 .PHONY: demo real test lint types unit coverage bench clean
@@ -28,6 +30,13 @@ unit: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+# Slow, and worth the wait: which copies are found beside what others use, and promises beside what was measured.
+bench: $(VENV)/.dev
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/detection.py --data $(FILMS) --out reports/detection
+	$(BIN)/python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png
+	$(BIN)/python benchmarks/calibration.py --data $(FILMS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "medaudit needs Python 3.11 to 3.13; call make with PYTHON=...")'

@@ -31,7 +31,7 @@ def _as(record: Audit) -> str:
     found = record.reidentification
     if found is None or not found.same_person:
         return " as copies"
-    return f": {found.copies:,} as copies, {found.same_person:,} as another picture of a training patient"
+    return f" ({found.copies:,} as copies, {found.same_person:,} at least as the same person)"
 
 
 def _planted(controls: Controls) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from medaudit.stats.intervals import Interval, Rate
+from medaudit.stats.intervals import Interval, Rate, clopper_pearson
 from medaudit.stats.reference import checked_scores
 
 COPY, SAME_PERSON = "copy", "same-person"
@@ -89,7 +89,8 @@ def auc_by_patient(
     """(P,) scores of follow-ups and (U,) of unseen people → chance that a follow-up scores higher, with its interval.
 
     Ties count half (Mann & Whitney 1947). Patients are drawn with replacement, with all that is theirs on either side
-    (Efron & Tibshirani 1993, sec. 13.3); of scores that are all higher than the others the interval is a point.
+    (Efron & Tibshirani 1993, sec. 13.3). Where all
+    follow-ups score higher than all unseen people the lower end is `_apart`.
     """
     positive, unseen = checked_scores(positive, "scores"), checked_scores(unseen, "scores")
     above = (positive[:, None] > unseen) + 0.5 * (positive[:, None] == unseen)  # (P, U)
@@ -103,7 +104,17 @@ def auc_by_patient(
             drawn.append(left @ above @ right / (left.sum() * right.sum()))
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn or [0.0, 1.0], [tail, 1 - tail])
+    if above.min() == 1:
+        low = _apart(len(np.unique(positive_patient)), len(np.unique(unseen_patient)), confidence)
     return Interval(float(above.mean()), float(low), float(high), confidence)
+
+
+def _apart(followed: int, unseen: int, confidence: float) -> float:
+    """Lower limit of the AUC where all of so many patients' follow-ups lie above all unseen people; a bootstrap of
+    them would always give 1. The AUC is at least P(follow-up above a line) P(unseen below it), each by Clopper-Pearson
+    with half of the error."""
+    half = 1 - (1 - confidence) / 2
+    return clopper_pearson(followed, followed, half).low * clopper_pearson(unseen, unseen, half).low
 
 
 def same_person_sentence(flagged: int, same_person: int) -> str:

@@ -102,7 +102,14 @@ def test_separated_scores_have_auc_1() -> None:
         replicates=50,
         rng=rng(),
     )
-    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.0125 ** (1 / 2) * 0.0125 ** (1 / 2))  # two patients on either side
+
+
+def test_one_tie_leaves_the_interval_to_the_bootstrap() -> None:
+    scores = np.arange(10.0)
+    found = auc_by_patient(scores + 9, np.arange(10), scores, np.arange(10, 20), replicates=200, rng=rng())
+    assert found.value == pytest.approx(1 - 0.5 / 100) and found.low > 0.9
 
 
 def test_the_sentences_count_right() -> None:

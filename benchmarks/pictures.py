@@ -81,8 +81,8 @@ def detection(measured: Path, out: Path) -> None:
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(-0.7, len(place) - 0.3)
     axis.set_xlabel(
-        "planted copies found with the right patient named, at 1 false alarm in 1,000 unseen people\n"
-        "bars: 95 % Clopper-Pearson; dotted: 0.95; * must be found for a release", fontsize=9)  # fmt: skip
+        "planted copies found with the right patient named,\nat 1 false alarm in 1,000 unseen people\n"
+        "bars: 95 % Clopper-Pearson; dotted: 0.95; * required for a release", fontsize=9)  # fmt: skip
     axis.legend(
         loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=6, fontsize=8.5, frameon=False, handletextpad=0.2
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from medaudit.detectors.structure import StructureIndex
 from medaudit.detectors.structure.films import read_films
@@ -213,3 +214,16 @@ def test_what_is_opposite_or_empty_scores_nothing() -> None:
     sums[0, 1, 0] = [-5, 5, 5, 300]
     seen = stand_out(sums, {"middle": 400}, np.array([[0, 1]]))
     assert np.all(seen.correlation == 0) and np.isfinite(seen.score[0])
+
+
+def test_few_films_leave_nothing_to_rounding() -> None:
+    """Axes without variance are any basis of what is left: were a part of them used, rounding would choose it."""
+    draw = np.random.Generator(np.random.Philox(17))
+    coarse = torch.from_numpy(
+        ndimage.gaussian_filter(draw.standard_normal((23, 64, 64)), (0, 2, 2)).astype(np.float32)
+    )
+    sweep, asking = PoseSweep(coarse[:9]), coarse[9:]
+    nudged = PoseSweep(coarse[:9] * (1 + 1e-6 * torch.randn(9, 64, 64, generator=torch.manual_seed(3))))
+    found, again = sweep.ask(asking, 4), nudged.ask(asking, 4)
+    assert torch.equal(found.row, again.row)
+    assert torch.allclose(found.likeness, again.likeness, atol=1e-3)

@@ -30,7 +30,9 @@ def audited(folder: Path, **options: Any) -> Audit:
         device="cpu",
         **options,
     )
-    return open_audit(folder / "A")[1]
+    record = open_audit(folder / "A")[1]
+    print(record.verdict, *record.reasons, sep="\n  - ")  # pytest -rP shows each trap's verdict and words
+    return record
 
 
 def rewrite(folder: Path, name: str, images: np.ndarray, patients: list[str | None]) -> None:

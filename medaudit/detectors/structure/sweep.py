@@ -22,6 +22,7 @@ ROTATIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees
 SCALES = (0.75, 0.83, 0.91, 1.0, 1.1)  # side of the training film's part that fills the film that asks
 AXES = 200
 _WHITENING = 0.5  # exponent of the variance: 0 is plain correlation, 1 full whitening
+_LEAST_VARIANCE = 1e-4  # of the first axis; what varies less is rounding
 _TOGETHER = 8  # films that ask at once
 _READ = 256  # training films sampled at once
 
@@ -46,9 +47,15 @@ class PoseSweep:
         cells = self._cells(coarse)  # (M, C * C)
         spread = (cells.double().T @ cells.double()) / max(1, len(cells))
         variance, axes = torch.linalg.eigh(spread)
-        variance, axes = variance.flip(0)[:AXES], axes.flip(1)[:, :AXES]
-        floor = 1e-4 * float(variance[0].clamp_min(1e-12))
-        self.axes = (axes * variance.clamp_min(floor) ** (-_WHITENING / 2)).float()  # (C * C, D)
+        variance, axes = variance.flip(0), axes.flip(1)
+        told = int((variance > _LEAST_VARIANCE * variance[0].clamp_min(1e-12)).sum())
+        # Films fewer than AXES span less than that many. The rest of the axes is any basis of what is left, so either
+        # all of it takes part, with one variance, or rounding would decide what a film is compared by.
+        count = AXES if told >= AXES else len(variance)
+        floor = float(variance[max(0, min(told, count) - 1)].clamp_min(1e-12))
+        self.axes = (
+            axes[:, :count] * variance[:count].clamp_min(floor) ** (-_WHITENING / 2)
+        ).float()  # (C * C, D)
         self.films = F.normalize(cells @ self.axes).T.contiguous()  # (D, M)
 
     def ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None = None) -> Candidates:

@@ -19,6 +19,7 @@ from medaudit.render.generative import generative, given_up
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 from medaudit.render.known_again import known_again
+from medaudit.render.pages import further_reasons
 
 _BUDGET_NAMES = {
     "alpha": "all tests together",
@@ -279,6 +280,7 @@ def appendix(summary: Summary) -> list[Section]:
     sections = [
         results(summary),
         calibration(summary),
+        further_reasons(summary),
         controls(summary),
         cohort_test(summary),
         known_again(summary),

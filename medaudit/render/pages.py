@@ -20,6 +20,8 @@ LABELS: dict[Verdict, str] = {
     "inconclusive": "Inconclusive",
 }
 
+_REASONS = 6  # on the first page, beside the key numbers and a chart
+
 
 def title(summary: Summary) -> str:
     """The report's title."""
@@ -143,11 +145,28 @@ def checked(summary: Summary) -> Section:
 
 
 def reasons(summary: Summary) -> Section:
-    """Why the verdict is what it is, in the words of the audit."""
-    items: list[str] = []
-    for part in (summary.audit, summary.extraction):
-        items.extend(part.reasons if part is not None else ())
-    return Section(title="Why", blocks=(Bullets(items=tuple(items)),), page="first")
+    """Why the verdict is what it is, in the words of the audit: what decides, as much as the first page holds."""
+    first, rest = _split_reasons(summary)
+    if rest:
+        first = (*first, f"{say.counted(len(rest), 'further remark')} in the appendix.")
+    return Section(title="Why", blocks=(Bullets(items=first),), page="first")
+
+
+def further_reasons(summary: Summary) -> Section | None:
+    """What the first page had no room for."""
+    rest = _split_reasons(summary)[1]
+    return Section(title="Further remarks", blocks=(Bullets(items=rest),)) if rest else None
+
+
+def _split_reasons(summary: Summary) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The reasons come with the most decisive first: those for the first page, and the others."""
+    audit = summary.audit.reasons if summary.audit is not None else ()
+    extraction = summary.extraction.reasons if summary.extraction is not None else ()
+    room = _REASONS - min(len(extraction), 1) if audit else _REASONS
+    if len(audit) + len(extraction) <= _REASONS:
+        return (*audit, *extraction), ()
+    seen = (*audit[:room], *extraction[: _REASONS - len(audit[:room])])
+    return seen, tuple(one for one in (*audit, *extraction) if one not in seen)
 
 
 def closeness(summary: Summary) -> Section | None:

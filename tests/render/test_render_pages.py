@@ -88,13 +88,16 @@ def test_verdict_on_page_one_sign_off_on_page_two(case: str) -> None:
     assert tight[2].startswith("Appendix")
 
 
-def test_long_reasons_shrink_the_first_page_instead_of_spilling() -> None:
+def test_what_decides_stays_on_the_first_page_and_remarks_go_to_the_appendix() -> None:
     reasons = [
         f"Reason number {place}: " + "the power is too low for this kind of copy. " * 3 for place in range(10)
     ]
     document = build.shareable(samples.summary("inconclusive", reasons=reasons))
     pages = read_pdf(print_pdf(document)).pages
-    assert "Reason number 9" in pages[0] and "Sign-off" in pages[1] and pages[2].startswith("Appendix")
+    assert "Reason number 5" in pages[0] and "Reason number 6" not in pages[0] + pages[1]
+    assert "4 further remarks in the appendix" in pages[0].replace("\u00a0", " ")
+    assert all(f"Reason number {place}" in "".join(pages[2:]) for place in range(6, 10))
+    assert "Sign-off" in pages[1] and pages[2].startswith("Appendix")
 
 
 def test_pdf_is_tagged_dateless_and_the_same_each_time() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.images.intensity import resize_unit
-from medaudit.protocol.overlay import OVERLAY_FILMS, overlay
 from medaudit.stages.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None
         return None
     if train is None or synthetic is None:
         raise UsageProblem("pairs of pictures come from two cohorts; give both --train and --synthetic")
+    from medaudit.protocol.overlay import OVERLAY_FILMS, overlay
+
     theirs, ours = open_cohort(train), open_cohort(synthetic)
     lineage = evidence.leading.lineage
     for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from medaudit.detectors.structure.alignment import align, band_pair
 from medaudit.detectors.structure.films import Films, read_films
-from medaudit.detectors.structure.registration import overlap_sums, register
+from medaudit.detectors.structure.registration import overlap_sums
 from medaudit.detectors.structure.score import stand_out
 from medaudit.detectors.structure.sweep import PoseSweep
 
 CANDIDATES = 8
-_STEPS_COARSE, _STEPS_MIDDLE = 10, 6
 _TOGETHER = 8  # films that ask at once
 _PORTION = 64  # films read at once
 
@@ -98,10 +98,9 @@ class StructureIndex:
         asking = asking.turned(found.sign.flatten())
         asked = self._films(row.ravel())
         pose = found.pose.reshape(-1, 2, 3)
-        for band, steps in (("coarse", _STEPS_COARSE), ("middle", _STEPS_MIDDLE)):
-            pose = register(*_pair(asking, asked, band), pose, steps)
+        pose = align(asking, asked, pose)
         bands = list(asking.contrast)
-        sums = torch.stack([overlap_sums(*_pair(asking, asked, band), pose) for band in bands], dim=1)
+        sums = torch.stack([overlap_sums(*band_pair(asking, asked, band), pose) for band in bands], dim=1)
         pixels = {band: asking.contrast[band][0].numel() for band in bands}
         gone = found.likeness.cpu().numpy() < 0  # barred, for want of others
         person = np.where(gone, -1, self.groups[row])
@@ -147,9 +146,3 @@ class Structure:
     ) -> StructureIndex:
         """Training films, M of them with patient codes (M,), ready to be asked."""
         return StructureIndex(images, groups, device=device, hold_bytes=hold_bytes)
-
-
-def _pair(
-    asking: Films, asked: Films, band: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    return asking.contrast[band], asked.contrast[band], asking.mask(band), asked.mask(band)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from medaudit.detectors.structure.alignment import align, band_pair
 from medaudit.detectors.structure.films import FINE, Films, normalised, read_films, to_square
-from medaudit.detectors.structure.registration import aligned, overlap_sums, places, register
+from medaudit.detectors.structure.registration import aligned, overlap_sums, places
 from medaudit.detectors.structure.sweep import PoseSweep
 
 PARTS = 4  # of the frame, along a side
@@ -22,7 +23,6 @@ LEAST_PARTS = 2  # in which both films speak; with fewer nothing is said
 WEAKER = 0.25  # the point of the parts' correlations that counts
 NOTHING = -1.0  # of films that cannot be compared
 _BLUR, _WINDOW = 3 / 64, 13 / 64  # of the smooth band, as shares of the side
-_STEPS_COARSE, _STEPS_MIDDLE = 10, 6
 _TOGETHER = 16  # pairs at once
 
 
@@ -103,13 +103,8 @@ def _aligned_films(
     tries = sign.shape[1]
     own = torch.arange(len(first), device=device).repeat_interleave(tries)
     moving, still, pose = first.at(own).turned(sign.flatten()), second.at(own), start.reshape(-1, 2, 3)
-    for band, steps in (("coarse", _STEPS_COARSE), ("middle", _STEPS_MIDDLE)):
-        pose = register(
-            moving.contrast[band], still.contrast[band], moving.mask(band), still.mask(band), pose, steps
-        )
-    product, one, other, both = overlap_sums(
-        moving.contrast["middle"], still.contrast["middle"], moving.known, still.known, pose
-    ).T
+    pose = align(moving, still, pose)
+    product, one, other, both = overlap_sums(*band_pair(moving, still, "middle"), pose).T
     quality = product / (one * other).sqrt().clamp_min(1e-9) * both.sqrt()
     best = quality.view(-1, tries).argmax(1) + tries * torch.arange(len(first), device=device)
     return moving.at(best), still.at(best), pose[best], sign.flatten()[best]

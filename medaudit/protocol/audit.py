@@ -15,6 +15,7 @@ from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.examination import Examined, examine
 from medaudit.protocol.generative import generate_copies, weigh_copies
 from medaudit.protocol.indexes import open_index
+from medaudit.protocol.registered import Registered
 from medaudit.protocol.reidentification import relate
 from medaudit.protocol.scoring import draw_people, set_up
 from medaudit.protocol.sides import Side
@@ -39,8 +40,10 @@ def examine_cohorts(
     plants = Plants.draw(train, settings, doubles.in_train, synthetic.bits, seed)
     generated = generate_copies(train, doubles.in_train, settings, synthetic.bits, seed, machine)
     examined: list[Examined] = []
+    registered: Registered | None = None
     for detector in detectors:
         described = open_index(detector, train, machine)
+        registered = described if isinstance(described, Registered) else registered
         bench = set_up(
             described, holdout, people, k, len(synthetic), budget, settings.bootstrap, seed, machine
         )
@@ -54,7 +57,9 @@ def examine_cohorts(
     copied = {part.bench.detector.name: part.copied for part in examined}
     copies = weigh_copies(generated, copied, 1 - settings.alpha)
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed, copies)
-    related = relate(train, holdout, synthetic, people, doubles, examined, settings.bootstrap, seed, machine)
+    related = relate(
+        train, holdout, synthetic, people, doubles, examined, registered, settings.bootstrap, seed, machine
+    )
     case = Case(
         train,
         holdout,

@@ -48,9 +48,12 @@ class Related:
 
 def relate(
     train: Side, holdout: Side, synthetic: Side, people: People, doubles: Doubles, examined: Sequence[Examined],
-    replicates: int, seed: int, machine: Machine,
+    registered: Registered | None, replicates: int, seed: int, machine: Machine,
 ) -> Related:  # fmt: skip
-    """Draw the line from the follow-ups of T and H, judge the flagged images by it, and ask for T's follow-ups."""
+    """Draw the line from the follow-ups of T and H, judge the flagged images by it, and ask for T's follow-ups.
+
+    `registered`: T as the structure detector of this audit holds it; None where it took no part.
+    """
     limits = doubles.lines
     own = FollowUps.draw(train, doubles.in_train, limits, "train", seed)
     held = FollowUps.draw(holdout, doubles.in_holdout, limits, "holdout", seed)
@@ -58,7 +61,7 @@ def relate(
     follow_ups, relation, known = np.zeros(0), np.full(len(synthetic), None, dtype=object), None
     line = copy_line(follow_ups)
     if len(pairs) or len(own) or len(held):
-        index = Registered.of(train, Structure(), machine)
+        index = registered or Registered.of(train, Structure(), machine)
         follow_ups = np.concatenate([side.closeness(index.index.sweep, machine) for side in (own, held)])
         line = copy_line(follow_ups)
         relation = _relation(pairs, train, synthetic, index, line.line, limits, machine)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medaudit.checkpoints import TrainState, load_checkpoint, save_checkpoint
 from medaudit.config import TrainSettings
 from medaudit.devices import repeatable, uses_bf16
 from medaudit.errors import TrainingDiverged, UsageProblem
-from medaudit.generators.checkpoints import TrainState, load_checkpoint, save_checkpoint
 from medaudit.generators.denoising import Denoiser, draw_sigma, weighted_loss
 from medaudit.generators.networks import build_network, describe_network
 from medaudit.generators.processes import Team
@@ -91,7 +91,7 @@ def train(
         fused=team.device.type in ("cpu", "cuda"),
     )
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    state = TrainState(network, average, optimiser)
+    state = TrainState(network, optimiser, average)
     load_checkpoint(checkpoint, state)
     progress.start("train", settings.steps)
     progress.advance(state.step)
@@ -107,7 +107,7 @@ def train(
         "precision": "bf16" if uses_bf16(settings.precision, team.device) else "fp32",
         "parameters": sum(p.numel() for p in network.parameters()),
     }
-    return Trained({k: v.cpu() for k, v in state.average.items()}, architecture, state.losses, facts)
+    return Trained({k: v.cpu() for k, v in state.kept.items()}, architecture, state.losses, facts)
 
 
 def _loop(
@@ -193,7 +193,7 @@ def _step(
     with torch.no_grad():
         weights = state.network.state_dict()
         keep = average_decay(settings.ema_halflife_steps, state.step)
-        torch._foreach_lerp_(list(state.average.values()), [weights[k] for k in state.average], 1 - keep)
+        torch._foreach_lerp_(list(state.kept.values()), [weights[k] for k in state.kept], 1 - keep)
     return loss
 
 

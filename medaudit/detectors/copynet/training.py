@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from medaudit.artifacts.store import canonical
+from medaudit.checkpoints import TrainState, load_checkpoint, save_checkpoint
 from medaudit.config import CopyNetSettings
 from medaudit.detectors.copynet.batches import batch_rows
 from medaudit.detectors.copynet.contrast import to_square
 from medaudit.detectors.copynet.edits import Edited, edit
 from medaudit.detectors.copynet.network import CopyEncoder, build_encoder, describe_encoder
 from medaudit.detectors.copynet.objective import contrastive_loss
-from medaudit.detectors.copynet.state import CopyNetState, load_state, save_state
 from medaudit.devices import repeatable, uses_bf16
 from medaudit.errors import TrainingDiverged
 from medaudit.progress import SILENT, Progress
@@ -66,14 +66,16 @@ def train_copynet(
     network = build_encoder(architecture, seed).to(device)
     if device.type != "mps":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = CopyNetState(
+    state = TrainState(
         network,
         _optimiser(network, settings, device),
-        torch.zeros(len(codes), settings.values, device=device),
+        {
+            "memory": torch.zeros(len(codes), settings.values, device=device)
+        },  # each film's last embedding, 0 before
     )
     request = _request(codes, settings, seed)
     if checkpoint is not None:
-        load_state(checkpoint, state, request)
+        load_checkpoint(checkpoint, state, request)
     progress.start("copy network", settings.steps)
     progress.advance(state.step)
     with repeatable(device):
@@ -99,7 +101,7 @@ def _loop(
     patient: Tensor,
     settings: CopyNetSettings,
     seed: int,
-    state: CopyNetState,
+    state: TrainState,
     kept: tuple[Path | None, str],
     progress: Progress,
 ) -> None:
@@ -130,17 +132,17 @@ def _loop(
         progress.advance(1, **({"loss": state.losses[-1][1]} if state.losses else {}))
         if checkpoint is not None and time.monotonic() - saved >= settings.checkpoint_minutes * 60:
             state.seconds, state.block_sum = time.monotonic() - began, float(block_sum)
-            save_state(checkpoint, state, request)
+            save_checkpoint(checkpoint, state, request)
             saved = time.monotonic()
     state.seconds = time.monotonic() - began
 
 
 def _step(
-    films: Films, patient: Tensor, settings: CopyNetSettings, seed: int, state: CopyNetState, done: float
+    films: Films, patient: Tensor, settings: CopyNetSettings, seed: int, state: TrainState, done: float
 ) -> Tensor:
     """One step of the optimiser and of the memory; returns the loss."""
     device, step = patient.device, state.step
-    rows = batch_rows(state.memory, patient, settings.batch, settings.neighbours, seed, step)
+    rows = batch_rows(state.kept["memory"], patient, settings.batch, settings.neighbours, seed, step)
     plain = to_square(films(rows), settings.size).to(device)  # (B, 1, S, S)
     place = torch.from_numpy(rows).to(device)
     codes = patient[place]
@@ -159,7 +161,7 @@ def _step(
         group["lr"] = _learning_rate(settings, step, done)
     state.optimiser.step()
     state.optimiser.zero_grad(set_to_none=True)
-    state.memory[place] = own.detach()
+    state.kept["memory"][place] = own.detach()
     return loss.detach()
 
 

@@ -1,4 +1,7 @@
-"""The state of a copy network's training in one safetensors file, so that a killed run goes on to the same bytes."""
+"""The state of a training run in one safetensors file, so that a killed run goes on to the same bytes.
+
+One file and one rename: weights, what is kept beside them, optimiser and step can never be of two moments.
+"""
 
 import json
 import os
@@ -14,24 +17,24 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass
-class CopyNetState:
-    """What a run carries from step to step; `memory` (N, D) holds each film's last embedding, 0 before its first."""
+class TrainState:
+    """What a training run carries from step to step; `step` counts the steps that are done."""
 
     network: nn.Module
     optimiser: torch.optim.AdamW
-    memory: Tensor
+    kept: dict[str, Tensor]  # what else goes on: averages of the weights, remembered embeddings
     step: int = 0
     seconds: float = 0.0  # clock time spent, over all calls
     block_sum: float = 0.0  # loss summed since the last entry of `losses`
     losses: list[tuple[int, float]] = field(default_factory=list)  # (step, mean loss since the entry before)
 
 
-def save_state(path: Path, state: CopyNetState, request: str) -> None:
-    """Write the state beside `path` and rename it into place; `request` names the run it belongs to."""
+def save_checkpoint(path: Path, state: TrainState, request: str = "") -> None:
+    """Write the state beside `path` and rename it into place; `request` names the run that it belongs to."""
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"kept/{name}": value for name, value in state.kept.items()}
     moments = state.optimiser.state_dict()["state"]
     tensors |= {f"optimiser/{i}/{key}": moments[i][key] for i in moments for key in _MOMENTS}
-    tensors["memory/all"] = state.memory
     record = {
         "request": request,
         "step": state.step,
@@ -47,8 +50,9 @@ def save_state(path: Path, state: CopyNetState, request: str) -> None:
     temporary.replace(path)
 
 
-def load_state(path: Path, state: CopyNetState, request: str) -> bool:
-    """Put a saved state into `state`; False when there is none of this run, or none that can be read."""
+def load_checkpoint(path: Path, state: TrainState, request: str = "") -> bool:
+    """Put a saved state into `state`; False when there is none of this run, or none that can be read (a fresh start is
+    right)."""
     if not path.is_file():
         return False
     try:
@@ -57,14 +61,15 @@ def load_state(path: Path, state: CopyNetState, request: str) -> bool:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError, KeyError):
         return False
-    if record["request"] != request:
+    if record.get("request") != request:
         return False
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}, "memory": {}}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "kept": {}, "optimiser": {}}
     for name, value in tensors.items():
         part, rest = name.split("/", 1)
         parts[part][rest] = value
     state.network.load_state_dict(parts["network"])
-    state.memory.copy_(parts["memory"]["all"])
+    for name, value in state.kept.items():
+        value.copy_(parts["kept"][name])
     parameters = [p.detach() for p in state.network.parameters()]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimiser"].items():

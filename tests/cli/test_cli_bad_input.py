@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from PIL import Image
+from film_folders import films
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -156,23 +156,13 @@ def test_nan_in_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("NothingReadable: ")
 
 
-def films(folder: Path, patients: int, size: int = 16, start: int = 0) -> None:
-    folder.mkdir()
-    rows = ["file,patient_id"]
-    for number in range(start, start + patients):
-        pixels = np.random.Generator(np.random.Philox(number)).integers(0, 256, (size, size), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
-        rows.append(f"{number:03d}.png,P{number}")
-    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cohorts all, T, H, S (16 px), small (12 px), and a model folder with a pickle."""
     base = tmp_path_factory.mktemp("site")
     films(base / "films", 30)
     films(base / "fake", 5, start=100)
-    films(base / "fake12", 5, size=12, start=100)
+    films(base / "fake12", 5, shape=(12, 12), start=100)
     key = ["--key", str(base / "site.key"), "-q"]
     assert run(["ingest", str(base / "films"), "--out", str(base / "all"), *key]) == 0
     assert (
@@ -238,7 +228,7 @@ def test_disk_full(site: Path, tmp_path: Path) -> None:
     )
     if made.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
-    films(tmp_path / "many", 100, size=64)
+    films(tmp_path / "many", 100, shape=(64, 64))
     arguments = ["ingest", str(tmp_path / "many"), "--key", str(tmp_path / "k.key"), "--out"]
     try:
         code, err = call([*arguments, str(mount / "C")])

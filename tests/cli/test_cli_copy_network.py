@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from film_folders import films
 from safetensors.torch import save_file
 
 from medaudit.artifacts.cohort import open_cohort
@@ -32,16 +32,6 @@ copynet: {size: 16, fold: 2, channels: [8], values: 8, steps: 6, batch: 4, neigh
 AUDIT = ["audit", "--train", "T", "--holdout", "H", "--synthetic", "S", "--config", "audit.yaml", "-q"]
 
 
-def films(folder: Path, count: int, start: int, patients: int | None = None) -> None:
-    folder.mkdir()
-    rows = ["file,patient_id"]
-    for number in range(start, start + count):
-        pixels = np.random.Generator(np.random.Philox(number)).integers(0, 256, (22, 18), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
-        rows.append(f"{number:03d}.png,P{number % (patients or 10**6)}")
-    (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cohorts T, H, S, `one` (of a single patient), an audit A whose encoder was kept in E, and files that are none."""
@@ -53,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("S", 4, 60, None),
         ("one", 6, 0, 1),
     ):
-        films(base / f"films-{name}", count, start, patients)
+        films(base / f"films-{name}", count, (22, 18), start, patients)
         origin = "synthetic" if name == "S" else "real"
         ingest = ["ingest", str(base / f"films-{name}"), "--origin", origin, "--out", str(base / name), *key]
         assert run(ingest) == 0

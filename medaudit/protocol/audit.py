@@ -58,7 +58,7 @@ def examine_cohorts(
     copies = weigh_copies(generated, copied, 1 - settings.alpha)
     evidence = weigh(plants, seen, [part.bench for part in examined], settings, seed, copies)
     related = relate(
-        train, holdout, synthetic, people, doubles, examined, registered, settings.bootstrap, seed, machine
+        train, holdout, synthetic, doubles, examined, registered, settings.bootstrap, seed, machine
     )
     case = Case(
         train,

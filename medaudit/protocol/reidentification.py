@@ -17,7 +17,7 @@ from medaudit.protocol.duplicates import Doubles, same_films
 from medaudit.protocol.examination import Examined
 from medaudit.protocol.follow_ups import FollowUps, pair_closeness
 from medaudit.protocol.registered import Registered
-from medaudit.protocol.scoring import Bench, People
+from medaudit.protocol.scoring import Bench
 from medaudit.protocol.sides import Side
 from medaudit.stats.intervals import clopper_pearson
 from medaudit.stats.matching import right_and_flagged
@@ -47,7 +47,7 @@ class Related:
 
 
 def relate(
-    train: Side, holdout: Side, synthetic: Side, people: People, doubles: Doubles, examined: Sequence[Examined],
+    train: Side, holdout: Side, synthetic: Side, doubles: Doubles, examined: Sequence[Examined],
     registered: Registered | None, replicates: int, seed: int, machine: Machine,
 ) -> Related:  # fmt: skip
     """Draw the line from the follow-ups of T and H, judge the flagged images by it, and ask for T's follow-ups.
@@ -67,7 +67,7 @@ def relate(
         relation = _relation(pairs, train, synthetic, index, line.line, limits, machine)
         bench = next((part.bench for part in examined if isinstance(part.bench.detector, Structure)), None)
         if len(own) and bench is not None:
-            known = _known_again(own, index, bench, people, holdout, replicates, seed, machine)
+            known = _known_again(own, index, bench, holdout, replicates, seed, machine)
     return Related(relation, _record(relation, line, known))
 
 
@@ -100,12 +100,14 @@ def _relation(
 
 
 def _known_again(
-    own: FollowUps, index: Registered, bench: Bench, people: People, holdout: Side, replicates: int, seed: int,
+    own: FollowUps, index: Registered, bench: Bench, holdout: Side, replicates: int, seed: int,
     machine: Machine,
 ) -> KnownAgain:  # fmt: skip
     """T's follow-ups against unseen people, under the structure score."""
     train, found = own.side, own.ask(index, machine)
-    unseen = np.concatenate([train.groups[people.train], train.people + holdout.groups[people.holdout]])
+    unseen = np.concatenate(
+        [train.groups[bench.asked.train], train.people + holdout.groups[bench.asked.holdout]]
+    )
     auc = auc_by_patient(
         found.score,
         own.patients,

@@ -2,25 +2,31 @@
 
 Memory of an audit, at most: Python with torch (about 280 MB) + `memory_bytes` + the pixel files of T, H and S (mapped;
 the system takes them back when it needs to) + 2 KB for every row of the three. Of `memory_bytes` a quarter holds the
-descriptions of a cohort (4 bytes a value); where they need more they lie in a scratch file (M T D 4 bytes of disk) and
-are read in blocks. Another quarter is for the images that ask, half for the search. Measured at 128 MiB with
-64 x 64 images: 505 MB for 4,000 of them in T, 586 MB for 16,000. Axes: M images, B of a block, T tiles, D values.
+descriptions of a cohort (4 bytes a value) and their index (about 2 KB a tile); where they need more they lie in
+scratch files, mapped. Another quarter is for the images that ask, half for the search. An index that `medaudit index`
+left in the cohort's folder is used instead. Axes: M images, B of a block, T tiles, D values.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medaudit.detectors import VectorDetector, label
+from medaudit.artifacts.cohort import Cohort
+from medaudit.artifacts.store import canonical, versions
+from medaudit.detectors import Detector, VectorDetector, label
 from medaudit.detectors.copynet.detector import EncoderDetector
 from medaudit.errors import EmbeddingsMismatch
 from medaudit.progress import Progress
 from medaudit.protocol.found import Found
 from medaudit.protocol.sides import Side
 from medaudit.stats.matching import copy_scores
+
+if TYPE_CHECKING:
+    from medaudit.search.index import Index
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
@@ -43,34 +49,35 @@ class Machine:
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptions (M, T, D) float32 of a side, in an array or in a file of raw values."""
+    """A side's descriptions (M, T, D) float32 and their index."""
 
     side: Side
     detector: VectorDetector
-    shape: tuple[int, ...]  # (T, D)
-    held: np.ndarray | Path
+    index: "Index"
 
     @classmethod
     def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
-        """Describe the whole side once; a file that a killed audit left whole, or saved embeddings, are used again."""
+        """Describe the whole side once; what a killed audit left, a saved index and saved embeddings are used again."""
+        from medaudit.search import stored
+        from medaudit.search.index import Index
+        from medaudit.search.projection import axes_values
+
         if isinstance(detector, EncoderDetector) and side.cohort.id in detector.saved:
             return cls._saved(side, detector)
+        whole = np.array_equal(side.rows, side.cohort.in_use)
+        saved = index_folder(side.cohort, detector)
+        if whole and saved.is_dir():
+            return cls(
+                side, detector, stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
+            )
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
-        if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
+        if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
             held = np.empty((len(side), *shape), dtype=np.float32)
             for part in _parts(len(side), _PORTION):
                 held[part] = detector.describe(side.images(part))
-            return cls(side, detector, shape, held)
-        path = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}.f32")
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            machine.progress.start(f"{detector.name}: describing", len(side))
-            with partial.open("wb") as stream:
-                for part in _parts(len(side), _PORTION):
-                    stream.write(detector.describe(side.images(part)).tobytes())
-                    machine.progress.advance(part.stop - part.start)
-            partial.replace(path)
-        return cls(side, detector, shape, path)
+            return cls(side, detector, Index.of(held))
+        folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")
+        return cls(side, detector, grow_index(folder, side, detector, machine.progress, seal=False))
 
     @classmethod
     def _saved(cls, side: Side, detector: EncoderDetector) -> "Described":
@@ -79,19 +86,12 @@ class Described:
             raise EmbeddingsMismatch(
                 f"the saved embeddings are of {len(rows)} films and the cohort has {len(side)}; remove them"
             )
-        return cls(side, detector, (1, rows.shape[1]), rows[:, None])
+        from medaudit.search.index import Index
+
+        return cls(side, detector, Index.of(np.array(rows[:, None], dtype=np.float32)))
 
     def __len__(self) -> int:
         return len(self.side)
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """(B, T, D) float32."""
-        if isinstance(self.held, np.ndarray):
-            part = self.held[start:stop]
-            return part if part.flags.writeable else part.copy()  # torch wants what it may write to
-        one = prod(self.shape)
-        values = np.fromfile(self.held, np.float32, (stop - start) * one, offset=4 * start * one)
-        return values.reshape(-1, *self.shape)
 
     def portions(self, count: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images that ask at once, in all their poses, within a quarter of the memory."""
@@ -100,7 +100,7 @@ class Described:
     def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
         copies = 3  # of the poses while they are made
-        fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.shape))
+        fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.index.vectors.shape[1:]))
         return _parts(count, max(1, min(fitting, _ASKING // poses)))
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
@@ -109,13 +109,14 @@ class Described:
 
         found = nearest(
             self.detector.poses(images),
-            self,
+            self.index,
             k,
             reference_group=self.side.groups,
             leave_out=leave_out,
             device=machine.device,
             memory_bytes=machine.search_bytes,
         )
+        self.index.release()
         score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
         return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
 
@@ -131,7 +132,7 @@ class Described:
             parts.append(
                 count_within(
                     queries,
-                    self,
+                    self.index,
                     radius,
                     self.side.groups,
                     device=machine.device,
@@ -141,6 +142,38 @@ class Described:
             machine.progress.advance(len(queries))
         images, people = (np.concatenate(column) for column in zip(*parts, strict=True))
         return images[back], people[back]
+
+
+def index_folder(cohort: Cohort, detector: Detector) -> Path:
+    """Where `medaudit index` keeps what one detector sees of a cohort."""
+    return cohort.artifact.path / "index" / label(detector)
+
+
+def described_by(detector: Detector) -> str:
+    """What decides every value of a description: detector, its parameters and weights, and the version."""
+    plain = {
+        name: value for name, value in sorted(vars(detector).items()) if isinstance(value, int | float | str)
+    }
+    return canonical(
+        {"detector": label(detector), "id": detector.id, "medaudit": versions().get("medaudit"), **plain}
+    )
+
+
+def grow_index(
+    folder: Path, side: Side, detector: VectorDetector, progress: Progress, *, seal: bool = True
+) -> "Index":
+    """Bring the index in a folder to all films of a side, as `search.stored.grow` does."""
+    from medaudit.search import stored
+
+    def describe(places: np.ndarray) -> np.ndarray:
+        parts = [detector.describe(side.images(places[part])) for part in _parts(len(places), _PORTION)]
+        return np.concatenate(parts)
+
+    def source(start: int, stop: int) -> bytes:
+        return np.asarray(side.cohort.pixels[side.rows[start:stop]]).tobytes()
+
+    by = described_by(detector)
+    return stored.grow(folder, side.cohort.id, by, len(side), describe, source, progress=progress, seal=seal)
 
 
 def _parts(count: int, step: int) -> Iterator[slice]:

@@ -7,10 +7,12 @@ stands beyond the rows it names is left over from a kill and is cut off.
 Axes: M references, T tiles, D values, A coarse and F fine axes.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -104,6 +106,20 @@ def grow(
     hashes the files at the end, for `open_index` to check. Raises IndexMismatch for another detector's or version's.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder):
+        return _grown(folder, of, by, count, describe, source, progress, seal)
+
+
+def _grown(
+    folder: Path,
+    of: str,
+    by: str,
+    count: int,
+    describe: Describe,
+    source: Source,
+    progress: Progress,
+    seal: bool,
+) -> Index:
     header = read_header(folder)
     if header is None:
         header = _begin(folder, of, by, describe(sample_rows(count)))
@@ -138,6 +154,21 @@ def grow(
         header = replace(header, files=tuple(file_sha256(folder / f"{name}.f32") for name in _FILES))
         write_whole(folder / _HEADER, json.dumps(asdict(header)).encode())
     return _mapped(folder, header)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer at a time; the lock goes with the process."""
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise IndexMismatch(f"another medaudit process is writing {folder}; wait for it") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _begin(folder: Path, of: str, by: str, sample: np.ndarray) -> Header:

@@ -12,7 +12,7 @@ from medaudit.cli import app as front
 from medaudit.errors import CohortMismatch, MedauditError, NotReleasable
 
 COMMANDS = {
-    "inspect", "ingest", "split", "dedup", "train", "generate", "audit", "extract", "report", "release",
+    "inspect", "ingest", "split", "dedup", "index", "train", "generate", "audit", "extract", "report", "release",
     "verify", "demo",
 }  # fmt: skip
 HEAVY = {

@@ -27,6 +27,10 @@ _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
 _SPARE = 64  # bounds kept beyond the multiple of k
 _KEPT = 8  # bounds kept for each neighbour asked for
 _MOST = 4096  # bounds kept beyond k at most
+_BETWEEN_RELEASES = 64  # blocks: of an index in files no more than these are resident
+_OF_FILES = (
+    4  # queries settled together where the index lies in files: each touches some hundred places of them
+)
 
 Visit = Callable[[slice, int, np.ndarray], None]  # queries, first reference, bounds (Q, B)
 
@@ -119,7 +123,9 @@ class Search:
 
         def run(lane: list[slice]) -> None:
             with torch.inference_mode():
-                for start in range(0, count, block):
+                for number, start in enumerate(range(0, count, block)):
+                    if number % _BETWEEN_RELEASES == 0:
+                        self.index.release()
                     coarse = torch.from_numpy(self.index.coarse[start : start + block]).to(self.device)
                     for part in lane:
                         asking = torch.from_numpy(queries.asking[part]).to(self.device)
@@ -169,8 +175,10 @@ class Search:
                 queries.vectors[part], queries.point[part], low[part], kept[part], self.index.coarse, self.fine,
                 self.index.vectors, found.squared[part], found.rows[part],
             )  # fmt: skip
+            self.index.release()
 
         step = max(1, min(64, len(queries) // (4 * torch.get_num_threads())))
+        step = min(step, _OF_FILES) if self.index.mapped else step
         parts = [slice(first, first + step) for first in range(0, len(queries), step)]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for _ in pool.map(run, parts):

@@ -50,14 +50,25 @@ class Index:
         """The references [start, stop) on the same axes; nothing is copied."""
         return Index(self.vectors[start:stop], self.basis, self.coarse[start:stop], self.fine[start:stop])
 
+    @property
+    def mapped(self) -> bool:
+        """Whether it lies in files."""
+        return _mapping(self.vectors) is not None
+
     def release(self) -> None:
         """Give mapped pages back to the system, so that resident memory does not grow with the references."""
         for array in (self.vectors, self.coarse, self.fine):
-            base = array
-            while isinstance(base, np.ndarray):
-                if isinstance(base.base, mmap.mmap):
-                    base.base.madvise(mmap.MADV_DONTNEED)
-                base = base.base  # type: ignore[assignment]
+            mapping = _mapping(array)
+            if mapping is not None:
+                mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping(array: np.ndarray) -> mmap.mmap | None:
+    """The file mapping that an array looks into, if it does."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 class References(Protocol):

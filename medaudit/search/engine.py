@@ -161,11 +161,9 @@ class Search:
         unfilled = np.arange(2 * width) >= filled[:, None]
         best[unfilled], rows[unfilled] = np.inf, -1
         order = np.argsort(best, axis=1, kind="stable")
-        return (
-            np.take_along_axis(best, order, 1).astype(np.float64),
-            np.take_along_axis(rows, order, 1),
-            limit.astype(np.float64),
-        )
+        low = np.take_along_axis(best, order, 1).astype(np.float64)
+        reach = np.minimum(limit, low[:, width])
+        return low[:, :width], np.take_along_axis(rows, order[:, :width], 1), reach
 
     def _settled(self, queries: Asking, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
         found = _nothing(len(queries), k)

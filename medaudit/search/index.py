@@ -5,6 +5,7 @@ film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files, whic
 """
 
 import mmap
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -55,12 +56,21 @@ class Index:
         """Whether it lies in files."""
         return _mapping(self.vectors) is not None
 
+    def touch_little(self) -> None:
+        """Ask that a look at one mapped reference brings in its own pages only, not two megabytes around it."""
+        self._advise("MADV_NOHUGEPAGE")
+        self._advise("MADV_RANDOM")
+
     def release(self) -> None:
         """Give mapped pages back to the system, so that resident memory does not grow with the references."""
+        self._advise("MADV_DONTNEED")
+
+    def _advise(self, advice: str) -> None:
         for array in (self.vectors, self.coarse, self.fine):
             mapping = _mapping(array)
-            if mapping is not None:
-                mapping.madvise(mmap.MADV_DONTNEED)
+            if mapping is not None and hasattr(mmap, advice):  # Linux knows them all
+                with suppress(OSError):  # a kernel without huge pages
+                    mapping.madvise(getattr(mmap, advice))
 
 
 def _mapping(array: np.ndarray) -> mmap.mmap | None:

@@ -233,4 +233,6 @@ def _mapped(folder: Path, header: Header) -> Index:
         np.asarray(np.memmap(folder / f"{name}.f32", np.float32, "c", shape=(header.rows, *shape)))
         for name, shape in zip(_FILES, shapes, strict=True)
     )
-    return Index(vectors, _basis(folder, header), coarse, fine)
+    index = Index(vectors, _basis(folder, header), coarse, fine)
+    index.touch_little()
+    return index

@@ -56,9 +56,7 @@ def who(images: int) -> dict[str, Part]:
         "one image a patient": lambda: draw_one_per_patient(groups, rng),
         "rows to plant": lambda: [plant_rows(groups, groups[:9], PLANTS, rng) for _ in range(30)],
         "donors": lambda: [donor_rows(groups, rows, rng) for _ in range(30)],
-        "near-duplicates joined": lambda: variety(
-            components(images, [(int(a), int(b)) for a, b in joined])
-        ),
+        "near-duplicates joined": lambda: variety(components(images, [(int(a), int(b)) for a, b in joined])),
         "near-duplicates across patients": lambda: groups_across(groups, groups[::-1]),
     }
 

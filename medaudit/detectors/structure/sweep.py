@@ -46,12 +46,10 @@ class PoseSweep:
     """
 
     def __init__(self, coarse: torch.Tensor | Iterable[torch.Tensor]) -> None:
-        parts = coarse.split(_READ) if isinstance(coarse, torch.Tensor) else coarse
-        cells = torch.cat([self._read(part) for part in parts])  # (M, C * C)
-        spread = torch.zeros(cells.shape[1], cells.shape[1], dtype=torch.float64, device=cells.device)
-        for part in cells.split(_READ):
-            spread += part.double().T @ part.double()
-        variance, axes = torch.linalg.eigh(spread / max(1, len(cells)))
+        read = coarse.split(_READ) if isinstance(coarse, torch.Tensor) else coarse
+        parts = [self._read(part) for part in read]  # (m, C * C) each
+        spread = sum(part.double().T @ part.double() for part in parts)
+        variance, axes = torch.linalg.eigh(spread / sum(len(part) for part in parts))
         variance, axes = variance.flip(0), axes.flip(1)
         told = int((variance > _LEAST_VARIANCE * variance[0].clamp_min(1e-12)).sum())
         # Films fewer than AXES span less than that many. The rest of the axes is any basis of what is left, so either
@@ -61,7 +59,8 @@ class PoseSweep:
         self.axes = (
             axes[:, :count] * variance[:count].clamp_min(floor) ** (-_WHITENING / 2)
         ).float()  # (C * C, D)
-        self.films = F.normalize(cells @ self.axes)  # (M, D)
+        parts.reverse()
+        self.films = torch.cat([F.normalize(parts.pop() @ self.axes) for _ in range(len(parts))])  # (M, D)
         self.shortlist = Shortlist.of(self.films)
 
     def ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None = None) -> Candidates:

@@ -111,9 +111,9 @@ def sweeping(images: int) -> dict[str, Part]:
     """The structure detector's sweep of `images` films made of noise: reading them, and one film that asks."""
     made = torch.randn(500, 64, 64, generator=torch.Generator().manual_seed(0))
     starts = range(0, images, len(made))
-    sweep = PoseSweep(made.roll(start, 1) for start in starts)
+    sweep = PoseSweep((made.roll(start, 1) for start in starts), images)
     return {
-        "sweep: reading": lambda: PoseSweep(made.roll(start, 1) for start in starts),
+        "sweep: reading": lambda: PoseSweep((made.roll(start, 1) for start in starts), images),
         "sweep: asking": lambda: sweep.ask(made[:1], 8),
     }
 

@@ -86,9 +86,11 @@ def test_a_sweep_answers_as_without_a_shortlist(kind: torch.dtype) -> None:
 def test_films_read_in_parts_are_the_films_read_at_once() -> None:
     films = read_films(torch.stack([torch.from_numpy(phantom(i, 0, (33, 40))) for i in range(23)]).numpy())
     coarse = films.contrast["middle"]
-    whole, parts = PoseSweep(coarse), PoseSweep(iter([coarse[:9], coarse[9:10], coarse[10:]]))
+    whole, parts = PoseSweep(coarse), PoseSweep(iter([coarse[:9], coarse[9:10], coarse[10:]]), 23)
     assert whole.films.shape == parts.films.shape
     assert torch.equal(whole.ask(coarse[:5], 3).row, parts.ask(coarse[:5], 3).row)
+    with pytest.raises(ValueError, match="24 films"):
+        PoseSweep(iter([coarse]), 24)
 
 
 def test_it_is_taken_where_it_pays() -> None:

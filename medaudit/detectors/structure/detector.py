@@ -72,7 +72,7 @@ class StructureIndex:
                     held.append(films)
                 yield films.contrast["middle"]
 
-        self.sweep = PoseSweep(middle())
+        self.sweep = PoseSweep(middle(), count)
         self.held = None if held is None else Films.joined(held)
 
     def ask(

@@ -40,16 +40,17 @@ class Candidates:
 
 
 class PoseSweep:
-    """Training films ready to be asked. `coarse` (M, S, S) is their masked local contrast at any size, or parts of it.
+    """Training films ready to be asked. `coarse` (M, S, S) is their masked local contrast at any size, or parts of it
+    that are `count` films together.
 
     Memory: 1,000 bytes a film, and 1,600 more while they are read.
     """
 
-    def __init__(self, coarse: torch.Tensor | Iterable[torch.Tensor]) -> None:
-        read = coarse.split(_READ) if isinstance(coarse, torch.Tensor) else coarse
-        parts = [self._read(part) for part in read]  # (m, C * C) each
-        spread = sum(part.double().T @ part.double() for part in parts)
-        variance, axes = torch.linalg.eigh(spread / sum(len(part) for part in parts))
+    def __init__(self, coarse: torch.Tensor | Iterable[torch.Tensor], count: int | None = None) -> None:
+        parts = coarse.split(_READ) if isinstance(coarse, torch.Tensor) else coarse
+        cells = self._read(parts, len(coarse) if isinstance(coarse, torch.Tensor) else count)  # (M, C * C)
+        spread = sum(part.double().T @ part.double() for part in cells.split(_READ))
+        variance, axes = torch.linalg.eigh(spread / len(cells))
         variance, axes = variance.flip(0), axes.flip(1)
         told = int((variance > _LEAST_VARIANCE * variance[0].clamp_min(1e-12)).sum())
         # Films fewer than AXES span less than that many. The rest of the axes is any basis of what is left, so either
@@ -59,8 +60,10 @@ class PoseSweep:
         self.axes = (
             axes[:, :count] * variance[:count].clamp_min(floor) ** (-_WHITENING / 2)
         ).float()  # (C * C, D)
-        parts.reverse()
-        self.films = torch.cat([F.normalize(parts.pop() @ self.axes) for _ in range(len(parts))])  # (M, D)
+        self.films = cells.new_empty(len(cells), self.axes.shape[1])  # (M, D)
+        for part in blocks(len(cells), cells.device):
+            self.films[part] = F.normalize(cells[part] @ self.axes)
+        del cells
         self.shortlist = Shortlist.of(self.films)
 
     def ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None = None) -> Candidates:
@@ -101,12 +104,20 @@ class PoseSweep:
         row = found if places is None else places[found]
         return Candidates(row, likeness, torch.where(sign == 0, 1.0, sign), self._pose(pose))
 
-    def _read(self, coarse: torch.Tensor) -> torch.Tensor:
-        """Training films (m, S, S) → their cells; the first part decides the number of cells and the device."""
-        if not hasattr(self, "frames"):
-            self.cells = min(CELLS, coarse.shape[-1])
-            self.frames = _frames().to(coarse.device)  # (mirror x rotation x scale, 2, 3)
-        return self._cells(coarse)
+    def _read(self, parts: Iterable[torch.Tensor], count: int | None) -> torch.Tensor:
+        """Training films in parts (m, S, S) → their cells; the first part decides how many those are."""
+        # One array from the start: small ones kept between a part's large ones would tear the memory to shreds.
+        cells, start = torch.empty(0), 0
+        for part in parts:
+            if not start:
+                self.cells = min(CELLS, part.shape[-1])
+                self.frames = _frames().to(part.device)  # (mirror x rotation x scale, 2, 3)
+                cells = part.new_empty(count or 0, self.cells**2)
+            cells[start : start + len(part)] = self._cells(part)
+            start += len(part)
+        if start != count:
+            raise ValueError(f"{count} films were to be read and {start} came")
+        return cells
 
     def _cells(self, coarse: torch.Tensor) -> torch.Tensor:
         """(m, S, S) → (m, C * C): unmoved, sampled exactly as the films that ask are."""

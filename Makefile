@@ -37,6 +37,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/detection.py --data $(FILMS) --out reports/detection
 	$(BIN)/python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png
 	$(BIN)/python benchmarks/calibration.py --data $(FILMS)
+	$(BIN)/python benchmarks/audit_parts.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "medaudit needs Python 3.11 to 3.13; call make with PYTHON=...")'

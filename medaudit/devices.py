@@ -54,6 +54,14 @@ def uses_bf16(precision: str, device: "torch.device") -> bool:
     return device.type == "cpu" and has_amx is not None and bool(has_amx())
 
 
+def multiplies_int8() -> bool:
+    """Whether the CPU has matrix or vector units for int8 (AMX, VNNI): exact, and several times as fast as float32."""
+    import torch
+
+    has_vnni = getattr(torch.cpu, "_is_vnni_supported", None)  # without it 16 bits in between can run over
+    return torch.backends.mkldnn.is_available() and has_vnni is not None and bool(has_vnni())
+
+
 @contextmanager
 def repeatable(device: "torch.device") -> Iterator[None]:
     """On cuda, ask for kernels that give the same bytes each time; the CPU's do already."""

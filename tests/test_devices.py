@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medaudit.devices import pick_device, repeatable, uses_bf16
+from medaudit.devices import multiplies_int8, pick_device, repeatable, uses_bf16
 from medaudit.errors import DeviceUnavailable
 
 
@@ -54,3 +54,15 @@ def test_repeatable_kernels_only_within_the_block():
     with repeatable(torch.device("cpu")):
         assert torch.backends.cudnn.deterministic is before
     assert torch.backends.cudnn.deterministic is before
+
+
+def test_int8_products_are_exact_where_they_are_used(monkeypatch):
+    if multiplies_int8():
+        left, right = (
+            torch.full((3, 400), -127, dtype=torch.int8),
+            torch.full((400, 5), -127, dtype=torch.int8),
+        )
+        right[::3, 2] = 127
+        assert torch.equal(torch._int_mm(left, right).long(), left.long() @ right.long())
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    assert not multiplies_int8()

@@ -1,5 +1,7 @@
 """A cohort as the structure detector sees it. Memory: a quarter of `memory_bytes` for the films' bands where they fit,
-else they are made again for each candidate; 800 bytes a film for the sweep. Axes: M images, G images that ask.
+else they are made again for each candidate; 1,000 bytes a film for the sweep, 2,600 while films are read.
+
+Axes: M images, G images that ask.
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from medaudit.detectors.structure import StructureIndex
-from medaudit.detectors.structure.films import read_films
+from medaudit.detectors.structure.films import _boxed, _widest, read_films
 from medaudit.detectors.structure.registration import aligned, overlap_sums, register
 from medaudit.detectors.structure.score import _SCALE, BALANCE, stand_out
 from medaudit.detectors.structure.sweep import ROTATIONS, SCALES, PoseSweep
@@ -227,3 +227,28 @@ def test_few_films_leave_nothing_to_rounding() -> None:
     found, again = sweep.ask(asking, 4), nudged.ask(asking, 4)
     assert torch.equal(found.row, again.row)
     assert torch.allclose(found.likeness, again.likeness, atol=1e-3)
+
+
+def test_windows_are_those_of_scipy() -> None:
+    films = torch.rand(3, 11, 11, generator=torch.Generator().manual_seed(4)) - 0.5
+    for reach in (1, 2, 3):
+        size = (1, 2 * reach + 1, 2 * reach + 1)
+        widest = ndimage.maximum_filter(films.numpy(), size, mode="constant", cval=-np.inf)
+        assert np.array_equal(_widest(films, reach).numpy(), widest)
+        mean = ndimage.uniform_filter(films.numpy().astype(np.float64), size, mode="reflect")
+        assert np.allclose(_boxed(films, reach).numpy(), mean, atol=1e-6)
+
+
+def test_registration_knows_no_batch(people: np.ndarray) -> None:
+    """More pairs than are taken at once, and the same pairs one by one."""
+    films = read_films(people[:21])
+    film, mask = films.contrast["middle"], films.known
+    others = torch.roll(film, 1, 0), torch.roll(mask, 1, 0)
+    start = torch.eye(2, 3).expand(21, 2, 3).contiguous()
+    together = register(film, others[0], mask, others[1], start, 6)
+    alone = [
+        register(film[i : i + 1], others[0][i : i + 1], mask[i : i + 1], others[1][i : i + 1], start[:1], 6)
+        for i in range(21)
+    ]
+    assert torch.equal(together, torch.cat(alone))
+    assert register(film[:0], others[0][:0], mask[:0], others[1][:0], start[:0], 6).shape == (0, 2, 3)

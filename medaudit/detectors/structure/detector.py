@@ -6,7 +6,7 @@ scale, shift, crop, tone, text boxes, half images and blends, where pixel detect
 Axes: N films that ask, M training films, K candidates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,17 +58,22 @@ class StructureIndex:
         self.images = images
         self.groups = np.asarray(groups, dtype=np.int64)
         self.device = device
+        held: list[Films] | None = []
         count = len(self.groups)
-        middle, held, holding = [], [], True
-        for start in range(0, count, _PORTION):
-            films = read_films(images(np.arange(start, min(start + _PORTION, count))))
-            middle.append(films.contrast["middle"].to(device))
-            size = 4 * sum(band[0].numel() for band in [*films.contrast.values(), films.known])
-            holding = size * count <= hold_bytes
-            if holding:
-                held.append(films.to(device))
-        self.held = Films.joined(held) if held and holding else None
-        self.sweep = PoseSweep(torch.cat(middle))
+
+        def middle() -> Iterator[torch.Tensor]:
+            nonlocal held
+            for start in range(0, count, _PORTION):
+                films = read_films(images(np.arange(start, min(start + _PORTION, count)))).to(device)
+                one = 4 * sum(band[0].numel() for band in [*films.contrast.values(), films.known])
+                if held is None or one * count > hold_bytes:
+                    held = None
+                else:
+                    held.append(films)
+                yield films.contrast["middle"]
+
+        self.sweep = PoseSweep(middle(), count)
+        self.held = None if held is None else Films.joined(held)
 
     def ask(
         self, images: np.ndarray, leave_out: np.ndarray | None = None, barred: np.ndarray | None = None
@@ -77,13 +82,14 @@ class StructureIndex:
 
         Without the films of the patient `leave_out` (N,), and without those that are `barred` (N, M) bool.
         """
-        if leave_out is not None:
-            own = self.groups[None] == leave_out[:, None]
-            barred = own if barred is None else own | barred
         parts = []
         for start in range(0, len(images), _TOGETHER):
             part = slice(start, start + _TOGETHER)
-            parts.append(self._ask(images[part], None if barred is None else barred[part]))
+            out = None if barred is None else barred[part]
+            if leave_out is not None:
+                own = self.groups[None] == leave_out[part, None]
+                out = own if out is None else own | out
+            parts.append(self._ask(images[part], out))
         return Aligned(
             *(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
         )

@@ -78,7 +78,7 @@ def laid_over(
         _, _, pose, sign = _aligned_films(read_films(first[part]), read_films(second[part]), sweep)
         film = torch.from_numpy(first[part]).to(pose.device)[:, None]
         film = torch.where(sign[:, None, None, None] < 0, 1 - film, film)
-        moved = F.grid_sample(film, places(pose, *second.shape[1:])[1], align_corners=False)[:, 0]
+        moved = F.grid_sample(film, places(pose, *second.shape[1:]), align_corners=False)[:, 0]
         found.append((moved.cpu().numpy(), pose.cpu().numpy(), sign.cpu().numpy()))
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))  # type: ignore[return-value]
 

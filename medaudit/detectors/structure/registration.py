@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 _LEAST = 1e-6
+_TOGETHER = 1 << 16  # pixels of the pairs at once: what a step needs of them stays in a processor's cache
 
 
 def register(
@@ -23,8 +24,29 @@ def register(
     steps: int,
 ) -> torch.Tensor:
     """(B, S, S) contrasts and masks, starting poses (B, 2, 3) → poses that are at least as good."""
+    most = _TOGETHER // first[0].numel() if len(pose) and pose.device.type == "cpu" else len(pose)
+    parts = [
+        _registered(first[part], second[part], mask_first[part], mask_second[part], pose[part], steps)
+        for start in range(0, len(pose), max(1, most))
+        for part in [slice(start, start + max(1, most))]
+    ]
+    return torch.cat(parts) if parts else pose
+
+
+def _registered(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    mask_first: torch.Tensor,
+    mask_second: torch.Tensor,
+    pose: torch.Tensor,
+    steps: int,
+) -> torch.Tensor:
     layers = torch.stack([first, mask_first, *_slopes(first)], dim=1)  # (B, 4, S, S)
     target, known = second.flatten(1), mask_second.flatten(1)
+    power = target.square()
+    points = frame_points(first.shape[1], first.shape[2], pose.device)  # (S * S, 3)
+    coordinates = points.T.contiguous()  # (3, S * S)
+    rows = target.new_empty(len(pose), 7, target.shape[1])
     best, step = pose.clone(), torch.zeros_like(pose)
     quality = torch.full((len(pose),), -torch.inf, device=pose.device)
     damping = torch.full((len(pose),), 1e-3, device=pose.device)
@@ -32,13 +54,13 @@ def register(
     slope = pose.new_zeros(len(pose), 6)
     for turn in range(steps + 1):
         tried = best + step
-        points, where = places(tried, *first.shape[-2:])
+        where = (points @ tried.transpose(1, 2)).view(len(pose), *first.shape[-2:], 2)
         seen = F.grid_sample(layers, where, align_corners=False).flatten(2)  # (B, 4, S * S)
         both = seen[:, 1] * known
         moved = seen[:, 0] * known
         product = (moved * target).sum(1)
         energy = moved.square().sum(1) + _LEAST
-        other = (target.square() * both).sum(1) + _LEAST
+        other = (power * both).sum(1) + _LEAST
         reached = product / (energy * other).sqrt() * both.mean(1).sqrt()
         better = reached > quality
         best = torch.where(better[:, None, None], tried, best)
@@ -47,12 +69,14 @@ def register(
         if turn == steps:  # never sooner: a pair must come out the same in any batch
             break
         gain = (product / energy)[:, None]
-        rest = (target - gain * moved) * both
-        along = torch.cat(
-            [(gain * seen[:, axis] * both)[:, :, None] * points for axis in (2, 3)], dim=2
-        )  # (B, S * S, 6)
-        normal = torch.where(better[:, None, None], along.transpose(1, 2) @ along, normal)
-        slope = torch.where(better[:, None], (along.transpose(1, 2) @ rest[:, :, None])[:, :, 0], slope)
+        # Each parameter moves a pixel by a slope times a coordinate; the residual is a seventh row, so that one product
+        # gives the normal equations and their right side.
+        along = gain[:, None] * seen[:, 2:] * both[:, None]  # (B, 2, S * S)
+        torch.mul(along[:, :, None], coordinates, out=rows[:, :6].view(-1, 2, 3, rows.shape[2]))
+        torch.mul(target - gain * moved, both, out=rows[:, 6])
+        sums = torch.bmm(rows, rows.transpose(1, 2))  # (B, 7, 7)
+        normal = torch.where(better[:, None, None], sums[:, :6, :6], normal)
+        slope = torch.where(better[:, None], sums[:, :6, 6], slope)
         weight = torch.diagonal(normal, dim1=1, dim2=2) * damping[:, None] + 1e-3
         step = torch.linalg.solve(normal + torch.diag_embed(weight), slope).view(-1, 2, 3)
     return best
@@ -66,7 +90,7 @@ def overlap_sums(
     pose: torch.Tensor,
 ) -> torch.Tensor:
     """Sums over the aligned frame → (B, 4): product, energy of the first, of the second, pixels where both speak."""
-    _, where = places(pose, *second.shape[-2:])
+    where = places(pose, *second.shape[-2:])
     seen = F.grid_sample(torch.stack([first, mask_first], dim=1), where, align_corners=False)
     both = seen[:, 1] * mask_second
     moved, target = seen[:, 0] * mask_second, second * seen[:, 1]
@@ -77,7 +101,7 @@ def overlap_sums(
 
 def aligned(film: torch.Tensor, pose: torch.Tensor, side: int) -> torch.Tensor:
     """(B, S, S) and poses (B, 2, 3) → (B, side, side): the first film as it lies in the second's frame, 0 outside."""
-    _, where = places(pose, side, side)
+    where = places(pose, side, side)
     return F.grid_sample(film[:, None], where, align_corners=False)[:, 0]
 
 
@@ -90,9 +114,14 @@ def _slopes(film: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return across, down
 
 
-def places(pose: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Poses (B, 2, 3) → the frame's points (Y * X, 3) and where they lie in the first film (B, Y, X, 2)."""
-    down, right = ((torch.arange(side, device=pose.device) + 0.5) * 2 / side - 1 for side in (height, width))
+def places(pose: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Poses (B, 2, 3) → where the points of the frame lie in the first film (B, Y, X, 2)."""
+    points = frame_points(height, width, pose.device)
+    return (points @ pose.transpose(1, 2)).view(len(pose), height, width, 2)
+
+
+def frame_points(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """(Y * X, 3): x, y and 1 of every pixel's centre, in [-1, 1] coordinates."""
+    down, right = ((torch.arange(side, device=device) + 0.5) * 2 / side - 1 for side in (height, width))
     y, x = torch.meshgrid(down, right, indexing="ij")
-    points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(-1, 3)
-    return points, (points @ pose.transpose(1, 2)).view(len(pose), height, width, 2)
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1).view(-1, 3)

@@ -3,16 +3,19 @@
 Nothing is sampled: for each pair the correlation of local contrast is taken over mirror, rotation, scale and shift,
 polarity being its sign, and the films with the largest are handed on with their best pose. Correlation is taken
 after partial whitening by the training films' own principal axes, so that the anatomy that all people share counts
-less than what tells one from another.
+less than what tells one from another. `shortlist` sets aside the films that rounded numbers rule out.
 
 Axes: N films that ask, M training films, P poses, C cells a side, D whitened values, K candidates.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from medaudit.detectors.structure.shortlist import Shortlist, blocks, largest
 
 CELLS = 20  # of the coarse film, a side
 _SUB = 3  # samples a cell along one side, so that a shift can be a fraction of a cell
@@ -23,7 +26,6 @@ SCALES = (0.75, 0.83, 0.91, 1.0, 1.1)  # side of the training film's part that f
 AXES = 200
 _WHITENING = 0.5  # exponent of the variance: 0 is plain correlation, 1 full whitening
 _LEAST_VARIANCE = 1e-4  # of the first axis; what varies less is rounding
-_TOGETHER = 8  # films that ask at once
 _READ = 256  # training films sampled at once
 
 
@@ -38,15 +40,17 @@ class Candidates:
 
 
 class PoseSweep:
-    """Training films ready to be asked. `coarse` (M, S, S) is their masked local contrast at any size."""
+    """Training films ready to be asked. `coarse` (M, S, S) is their masked local contrast at any size, or parts of it
+    that are `count` films together.
 
-    def __init__(self, coarse: torch.Tensor) -> None:
-        device = coarse.device
-        self.cells = min(CELLS, coarse.shape[-1])
-        self.frames = _frames().to(device)  # (mirror x rotation x scale, 2, 3)
-        cells = self._cells(coarse)  # (M, C * C)
-        spread = (cells.double().T @ cells.double()) / max(1, len(cells))
-        variance, axes = torch.linalg.eigh(spread)
+    Memory: 1,000 bytes a film, and 1,600 more while they are read.
+    """
+
+    def __init__(self, coarse: torch.Tensor | Iterable[torch.Tensor], count: int | None = None) -> None:
+        parts = coarse.split(_READ) if isinstance(coarse, torch.Tensor) else coarse
+        cells = self._read(parts, len(coarse) if isinstance(coarse, torch.Tensor) else count)  # (M, C * C)
+        spread = sum(part.double().T @ part.double() for part in cells.split(_READ))
+        variance, axes = torch.linalg.eigh(spread / len(cells))
         variance, axes = variance.flip(0), axes.flip(1)
         told = int((variance > _LEAST_VARIANCE * variance[0].clamp_min(1e-12)).sum())
         # Films fewer than AXES span less than that many. The rest of the axes is any basis of what is left, so either
@@ -56,16 +60,21 @@ class PoseSweep:
         self.axes = (
             axes[:, :count] * variance[:count].clamp_min(floor) ** (-_WHITENING / 2)
         ).float()  # (C * C, D)
-        self.films = F.normalize(cells @ self.axes).T.contiguous()  # (D, M)
+        self.films = cells.new_empty(len(cells), self.axes.shape[1])  # (M, D)
+        for part in blocks(len(cells), cells.device):
+            self.films[part] = F.normalize(cells[part] @ self.axes)
+        del cells
+        self.shortlist = Shortlist.of(self.films)
 
     def ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None = None) -> Candidates:
         """(N, S, S) → the k most alike films of each; `barred` (N, M) bool marks films not to compare with."""
-        parts = []
-        for start in range(0, len(coarse), _TOGETHER):
-            part = slice(start, start + _TOGETHER)
-            parts.append(self._ask(coarse[part], k, None if barred is None else barred[part]))
+        # One by one: what a film's poses need stays in a processor's cache, and the films have blocks of their own.
+        parts = [
+            self._ask(film[None], k, None if barred is None else barred[place])
+            for place, film in enumerate(coarse)
+        ]
         return Candidates(
-            *(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
+            *(torch.stack(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
         )
 
     def between(self, coarse: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,24 +88,41 @@ class PoseSweep:
         return self._pose(pose + first), torch.where(sign == 0, 1.0, sign)
 
     def _ask(self, coarse: torch.Tensor, k: int, barred: torch.Tensor | None) -> Candidates:
-        posed = self._posed(coarse)  # (n, P, D)
-        best = torch.stack([_largest(film @ self.films) for film in posed])  # (n, M)
+        """(1, S, S) → (k,) of each."""
+        posed = self._posed(coarse)[0]  # (P, D)
+        films, places = self.films, None
+        if self.shortlist is not None:
+            places = self.shortlist.places(posed, k, barred)
+            films, barred = films[places], None if barred is None else barred[places]
+        best = torch.cat([largest(posed @ films[part].T) for part in blocks(len(films), films.device)])
         if barred is not None:
             best = best.masked_fill(barred, -1.0)
-        likeness, row = best.topk(k, dim=1)
-        signed = posed @ self.films[:, row].permute(1, 0, 2)  # (n, P, k)
-        pose = signed.abs().argmax(dim=1)  # (n, k)
-        sign = torch.sign(signed.gather(1, pose[:, None])[:, 0])
+        likeness, found = (part[:k] for part in best.sort(descending=True, stable=True))
+        signed = posed @ films[found].T  # (P, k)
+        pose = signed.abs().argmax(dim=0)  # (k,)
+        sign = torch.sign(signed.gather(0, pose[None])[0])
+        row = found if places is None else places[found]
         return Candidates(row, likeness, torch.where(sign == 0, 1.0, sign), self._pose(pose))
 
+    def _read(self, parts: Iterable[torch.Tensor], count: int | None) -> torch.Tensor:
+        """Training films in parts (m, S, S) → their cells; the first part decides how many those are."""
+        # One array from the start: small ones kept between a part's large ones would tear the memory to shreds.
+        cells, start = torch.empty(0), 0
+        for part in parts:
+            if not start:
+                self.cells = min(CELLS, part.shape[-1])
+                self.frames = _frames().to(part.device)  # (mirror x rotation x scale, 2, 3)
+                cells = part.new_empty(count or 0, self.cells**2)
+            cells[start : start + len(part)] = self._cells(part)
+            start += len(part)
+        if start != count:
+            raise ValueError(f"{count} films were to be read and {start} came")
+        return cells
+
     def _cells(self, coarse: torch.Tensor) -> torch.Tensor:
-        """(M, S, S) → (M, C * C): unmoved, sampled exactly as the films that ask are."""
+        """(m, S, S) → (m, C * C): unmoved, sampled exactly as the films that ask are."""
         upright = torch.eye(2, 3, device=coarse.device)[None]
-        parts = [
-            self._shifted(coarse[start : start + _READ], upright, _REACH * _STEP, 1)
-            for start in range(0, len(coarse), _READ)
-        ]
-        return torch.cat(parts)
+        return self._shifted(coarse, upright, _REACH * _STEP, 1)
 
     def _posed(self, coarse: torch.Tensor) -> torch.Tensor:
         """(n, S, S) → (n, P, D): the film in each pose, seen from the training film, whitened, of length 1."""
@@ -137,11 +163,6 @@ def _means(fine: torch.Tensor) -> torch.Tensor:
     """(n, Y, X) → (n, Y - 2, X - 2): means over _SUB x _SUB = 3 x 3 samples."""
     down = fine[:, :-2] + fine[:, 1:-1] + fine[:, 2:]
     return (down[..., :-2] + down[..., 1:-1] + down[..., 2:]) / _SUB**2
-
-
-def _largest(correlations: torch.Tensor) -> torch.Tensor:
-    """(P, M) → (M,): the largest absolute value over poses."""
-    return torch.maximum(correlations.amax(dim=0), -correlations.amin(dim=0))
 
 
 def _frames() -> torch.Tensor:

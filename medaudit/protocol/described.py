@@ -11,16 +11,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medaudit.detectors import VectorDetector, label
 from medaudit.detectors.copynet.detector import EncoderDetector
-from medaudit.errors import EmbeddingsMismatch
+from medaudit.errors import EmbeddingsMismatch, MemoryTooSmall
 from medaudit.progress import Progress
+from medaudit.protocol.engines import HERE, Engine
 from medaudit.protocol.found import Found
+from medaudit.protocol.shared import Mapped, SharedDescriptions, SharedRows
 from medaudit.protocol.sides import Side
 from medaudit.stats.matching import copy_scores
+
+if TYPE_CHECKING:
+    from medaudit.search.nearest import Neighbours
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
@@ -28,12 +34,13 @@ _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how large: torch device, working memory, progress, and the path of a scratch file by name."""
+    """Where and how large: torch device, working memory, progress, the path of a scratch file by name, who searches."""
 
     device: str
     memory_bytes: int
     progress: Progress
     scratch: Callable[[str], Path]
+    engine: Engine = HERE
 
     @property
     def search_bytes(self) -> int:
@@ -41,21 +48,42 @@ class Machine:
         return self.memory_bytes // 2
 
 
+_COPIES = 3  # of the poses while they are made
+
+
+def check_memory(memory_bytes: int, side: Side) -> None:
+    """Raise MemoryTooSmall unless one image of the side can ask: a quarter of the memory is for those that do."""
+    least = 4 * _COPIES * side.images(slice(0, 1)).nbytes
+    if memory_bytes < least:
+        size = " x ".join(str(length) for length in side.cohort.image_shape)
+        raise MemoryTooSmall(
+            f"images of {size} need at least {-(-least // 1000):,} kB to be compared one by one, and more to be "
+            "quick; raise --memory"
+        )
+
+
 @dataclass(frozen=True)
 class Described:
-    """Descriptions (M, T, D) float32 of a side, in an array or in a file of raw values."""
+    """Descriptions (M, T, D) float32 of a side: in an array, in a file of raw values, or made by an engine's workers.
+
+    `asked`: what the engine searches, published, where it works apart from here.
+    """
 
     side: Side
     detector: VectorDetector
     shape: tuple[int, ...]  # (T, D)
-    held: np.ndarray | Path
+    held: np.ndarray | Path | None
+    asked: Any = None
 
     @classmethod
     def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
         """Describe the whole side once; a file that a killed audit left whole, or saved embeddings, are used again."""
         if isinstance(detector, EncoderDetector) and side.cohort.id in detector.saved:
-            return cls._saved(side, detector)
+            return cls._saved(side, detector, machine.engine)
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
+        if machine.engine.apart:
+            shared = SharedDescriptions.of(side, detector, shape)
+            return cls(side, detector, shape, None, machine.engine.publish(shared))
         if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
             held = np.empty((len(side), *shape), dtype=np.float32)
             for part in _parts(len(side), _PORTION):
@@ -73,19 +101,23 @@ class Described:
         return cls(side, detector, shape, path)
 
     @classmethod
-    def _saved(cls, side: Side, detector: EncoderDetector) -> "Described":
+    def _saved(cls, side: Side, detector: EncoderDetector, engine: Engine) -> "Described":
         rows = detector.saved[side.cohort.id]
         if len(rows) != len(side):
             raise EmbeddingsMismatch(
                 f"the saved embeddings are of {len(rows)} films and the cohort has {len(side)}; remove them"
             )
-        return cls(side, detector, (1, rows.shape[1]), rows[:, None])
+        shape = (1, rows.shape[1])
+        if engine.apart:
+            return cls(side, detector, shape, None, engine.publish(SharedRows(Mapped.of(rows), shape)))
+        return cls(side, detector, shape, rows[:, None])
 
     def __len__(self) -> int:
         return len(self.side)
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """(B, T, D) float32."""
+        assert self.held is not None, "the engine's workers have it"
         if isinstance(self.held, np.ndarray):
             part = self.held[start:stop]
             return part if part.flags.writeable else part.copy()  # torch wants what it may write to
@@ -99,39 +131,40 @@ class Described:
 
     def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
-        copies = 3  # of the poses while they are made
-        fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.shape))
+        fitting = machine.memory_bytes // 4 // (_COPIES * 4 * poses * prod(self.shape))
         return _parts(count, max(1, min(fitting, _ASKING // poses)))
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
         """(G, Y, X) in each pose → nearest image of T, its score against the k nearest, and the best other patient."""
-        from medaudit.search.nearest import nearest
+        found = self.nearest(self.detector.poses(images), k, self.side.groups, leave_out, machine)
+        score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
+        return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
 
-        found = nearest(
-            self.detector.poses(images),
-            self,
+    def nearest(
+        self, queries: np.ndarray, k: int, groups: np.ndarray, leave_out: np.ndarray | None, machine: Machine
+    ) -> "Neighbours":
+        """The k nearest of each query (G, P, T, D) by the machine's engine; see search.nearest."""
+        return machine.engine.nearest(
+            queries,
+            self.asked or self,
             k,
-            reference_group=self.side.groups,
+            reference_group=groups,
             leave_out=leave_out,
             device=machine.device,
             memory_bytes=machine.search_bytes,
         )
-        score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
-        return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
 
     def crowd(self, rows: np.ndarray, radius: float, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
         """(N,) rows → images (N,) and patients (N,) of the side within the radius of each, itself included."""
-        from medaudit.search.nearest import count_within
-
         matched, back = np.unique(rows, return_inverse=True)
         parts = []
         machine.progress.start(f"{self.detector.name}-eidetic", len(matched))
         for part in self.shares(len(matched), 1, machine):
             queries = self.detector.describe(self.side.images(matched[part]))[:, None]
             parts.append(
-                count_within(
+                machine.engine.count_within(
                     queries,
-                    self,
+                    self.asked or self,
                     radius,
                     self.side.groups,
                     device=machine.device,

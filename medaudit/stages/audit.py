@@ -87,11 +87,8 @@ def run(
         {name: side.cohort.id for name, side in zip(("train", "holdout", "synthetic"), sides, strict=True)},
     )
     if finished(out, request) is None:
-        with (
-            open_engine(engine, ray_address, processor, memory_bytes) as searcher,
-            Draft(out, request) as draft,
-        ):
-            machine = Machine(processor, memory_bytes, progress, draft.scratch, searcher)
+        with open_engine(engine, ray_address, processor, memory_bytes) as by, Draft(out, request) as draft:
+            machine = Machine(processor, memory_bytes, progress, draft.scratch, by)
             detectors = network.detectors(sides[0], machine)
             case, examined, plants = examine_cohorts(*sides, detectors, settings, alpha_spent, seed, machine)
             record = whole_record(case, examined, plants, left_out, seed, machine)

@@ -77,21 +77,16 @@ def run(
     check_memory(memory_bytes, Side.of(cohorts["train"]))
     parents = {"model": _model_id(model), **{name: cohort.id for name, cohort in cohorts.items()}}
     settings = {"command": "extract", "clique_size": clique_size, "alpha": ALPHA, "neighbours": NEIGHBOURS}
-    if synthetic is None:
-        settings["count"] = count
-    else:
-        parents["synthetic"] = _made_by(synthetic, parents["model"])
+    settings |= {"count": count} if synthetic is None else {}
+    parents |= {} if synthetic is None else {"synthetic": _made_by(synthetic, parents["model"])}
     request = Request("findings", settings, seed, parents)
     if finished(out, request) is None:
-        with (
-            open_engine(engine, ray_address, processor, memory_bytes) as searcher,
-            Draft(out, request) as draft,
-        ):
+        with open_engine(engine, ray_address, processor, memory_bytes) as by, Draft(out, request) as draft:
             source = synthetic if synthetic is not None else draft.path / GENERATED
             if synthetic is None:
                 generate.run(model, count, source, device=device, seed=seed, progress=progress)
             sides = open_sides(train, holdout, source, ())
-            machine = Machine(processor, memory_bytes, progress, draft.scratch, searcher)
+            machine = Machine(processor, memory_bytes, progress, draft.scratch, by)
             attack = _attack(*sides, clique_size, seed, machine)
             write_record(draft.file(EXTRACT_JSON), extraction_record(attack))
             _write_tables(draft, attack)
@@ -109,9 +104,8 @@ def _attack(train: Side, holdout: Side, synthetic: Side, size: int, seed: int, m
     people = draw_people(train, holdout, usable, doubled, most, seed)
     repeats = find_repeats(synthetic, holdout, people.holdout, size, seed, machine)
     medoids = np.array(repeats.cliques.medoids, dtype=np.int64)
-    matches = match(
-        train, holdout, synthetic, medoids, people, NEIGHBOURS, half_of_alpha(ALPHA), seed, machine
-    )
+    budget = half_of_alpha(ALPHA)
+    matches = match(train, holdout, synthetic, medoids, people, NEIGHBOURS, budget, seed, machine)
     return Attack(train, holdout, synthetic, size, ALPHA, doubles, repeats, matches)
 
 
@@ -135,9 +129,8 @@ def _write_tables(draft: Draft, attack: Attack) -> None:
         "clique": [number for number, members in enumerate(groups) for _ in members],
         "synthetic_id": [int(synthetic.rows[place]) for members in groups for place in members],
     }
-    pq.write_table(
-        pa.table(columns, schema=pa.schema([(name, pa.int64()) for name in columns])), draft.file(CLIQUES)
-    )
+    schema = pa.schema([(name, pa.int64()) for name in columns])
+    pq.write_table(pa.table(columns, schema=schema), draft.file(CLIQUES))
 
 
 def _model_id(model: Path) -> str:

@@ -31,6 +31,7 @@ from medaudit.search.shards import cut, merge, own_codes
 
 _RETRIES = 3  # of a part whose worker was lost
 _ANSWER_S = 5.0  # for a first word from an address
+_TRIES = "1"  # beyond the first, of 40 s each, to reach what listens at an address and may not be Ray
 _OBJECTS = 128 << 20  # bytes of shared memory that a cluster started here has at least
 _KEPT = 4  # published things a worker keeps open
 _LONGEST = 40  # characters of a temporary folder in which Ray's sockets still have a valid name
@@ -176,7 +177,9 @@ def open_cluster(address: str | None, device: str, memory_bytes: int = 1 << 30) 
     """
     place = _place(address)
     os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
-    if address is None and not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+    if address is not None:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", _TRIES)
+    elif not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = _token()
     try:
         import ray

@@ -111,5 +111,9 @@ class EncoderProblem(MedauditError):
     """An encoder's file is none, does not fit together, or belongs to another cohort."""
 
 
+class IndexMismatch(UsageProblem):
+    """A saved index belongs to another cohort, detector or version, or is not whole."""
+
+
 class EmbeddingsMismatch(MedauditError):
     """Saved embeddings are not whole, or were made by another encoder or from other cohorts."""

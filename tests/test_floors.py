@@ -47,7 +47,7 @@ FOREIGN = {
     "readers": {"numpy", "pydicom", "PIL", "tifffile", "yaml", "gdcm", "pyarrow"},
     "writers": {"numpy", "pydicom", "PIL"},
     "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic", "yaml"},
-    "search": {"numpy", "torch", "ray", "networkx"},
+    "search": {"numpy", "torch", "ray", "networkx", "numba"},
     "detectors": {"numpy", "scipy", "skimage", "torch", "safetensors"},
     "render": {"numpy", "pyarrow", "yaml", "jinja2", "markupsafe", "matplotlib", "typst", "pydantic"},
     "protocol": {"numpy", "pyarrow"},

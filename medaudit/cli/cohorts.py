@@ -1,4 +1,4 @@
-"""Commands about cohorts: inspect, ingest, split, dedup."""
+"""Commands about cohorts: inspect, ingest, split, dedup, index."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("ingest", rich_help_panel="Cohorts")(ingest)
     app.command("split", rich_help_panel="Cohorts")(split)
     app.command("dedup", rich_help_panel="Cohorts")(dedup)
+    app.command("index", rich_help_panel="Cohorts")(index)
 
 
 def inspect(
@@ -175,6 +176,31 @@ def dedup(
         lambda screen: stage.run(
             cohort, out, against=against, seed=seed, progress=screen, memory_bytes=working
         ),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+def index(
+    cohort: CohortPath,
+    begun_with: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="An indexed cohort with the same first films: only what is new is described."
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Keep in a cohort's folder what the detectors see of it, so that audits of it start at once.
+
+    Example: medaudit index T
+    """
+    from medaudit.stages import index as stage
+
+    carry_out(
+        "index",
+        lambda screen: stage.run(cohort, begun_with, screen),
         as_json=as_json,
         quiet=quiet,
     )

@@ -2,9 +2,9 @@
 
 Memory of an audit, at most: Python with torch (about 280 MB) + `memory_bytes` + the pixel files of T, H and S (mapped;
 the system takes them back when it needs to) + 2 KB for every row of the three. Of `memory_bytes` a quarter holds the
-descriptions of a cohort (4 bytes a value); where they need more they lie in a scratch file (M T D 4 bytes of disk) and
-are read in blocks. Another quarter is for the images that ask, half for the search. Measured at 128 MiB with
-64 x 64 images: 505 MB for 4,000 of them in T, 586 MB for 16,000. Axes: M images, B of a block, T tiles, D values.
+descriptions of a cohort (4 bytes a value) and their index (about 2 KB a tile); where they need more they lie in
+scratch files, mapped. Another quarter is for the images that ask, half for the search. An index that `medaudit index`
+left in the cohort's folder is used instead. Axes: M images, B of a block, T tiles, D values.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medaudit.detectors import VectorDetector, label
+from medaudit.artifacts.cohort import Cohort
+from medaudit.artifacts.store import canonical, versions
+from medaudit.detectors import Detector, VectorDetector, label
 from medaudit.detectors.copynet.detector import EncoderDetector
 from medaudit.errors import EmbeddingsMismatch, MemoryTooSmall
 from medaudit.progress import Progress
@@ -26,10 +28,12 @@ from medaudit.protocol.sides import Side
 from medaudit.stats.matching import copy_scores
 
 if TYPE_CHECKING:
+    from medaudit.search.index import Index
     from medaudit.search.nearest import Neighbours
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
+_COPIES = 3  # of the poses while they are made
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,6 @@ class Machine:
         return self.memory_bytes // 2
 
 
-_COPIES = 3  # of the poses while they are made
-
-
 def check_memory(memory_bytes: int, side: Side) -> None:
     """Raise MemoryTooSmall unless one image of the side can ask: a quarter of the memory is for those that do."""
     least = 4 * _COPIES * side.images(slice(0, 1)).nbytes
@@ -64,41 +65,38 @@ def check_memory(memory_bytes: int, side: Side) -> None:
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptions (M, T, D) float32 of a side: in an array, in a file of raw values, or made by an engine's workers.
-
-    `asked`: what the engine searches, published, where it works apart from here.
-    """
+    """A side's descriptions (M, T, D) float32: `asked` is their index, or what an engine that works apart published."""
 
     side: Side
     detector: VectorDetector
+    asked: Any
     shape: tuple[int, ...]  # (T, D)
-    held: np.ndarray | Path | None
-    asked: Any = None
 
     @classmethod
     def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
-        """Describe the whole side once; a file that a killed audit left whole, or saved embeddings, are used again."""
+        """Describe the whole side once; what a killed audit left, a saved index and saved embeddings are used again."""
+        from medaudit.search import stored
+        from medaudit.search.index import Index
+        from medaudit.search.projection import axes_values
+
         if isinstance(detector, EncoderDetector) and side.cohort.id in detector.saved:
             return cls._saved(side, detector, machine.engine)
+        whole = np.array_equal(side.rows, side.cohort.in_use)
+        saved = index_folder(side.cohort, detector)
+        if whole and saved.is_dir():
+            opened = stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
+            return cls._by(machine.engine, side, detector, opened)
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
         if machine.engine.apart:
             shared = SharedDescriptions.of(side, detector, shape)
-            return cls(side, detector, shape, None, machine.engine.publish(shared))
-        if 4 * len(side) * prod(shape) <= machine.memory_bytes // 4:
+            return cls(side, detector, machine.engine.publish(shared), shape)
+        if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
             held = np.empty((len(side), *shape), dtype=np.float32)
             for part in _parts(len(side), _PORTION):
                 held[part] = detector.describe(side.images(part))
-            return cls(side, detector, shape, held)
-        path = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}.f32")
-        if not path.is_file():
-            partial = path.with_suffix(".partial")
-            machine.progress.start(f"{detector.name}: describing", len(side))
-            with partial.open("wb") as stream:
-                for part in _parts(len(side), _PORTION):
-                    stream.write(detector.describe(side.images(part)).tobytes())
-                    machine.progress.advance(part.stop - part.start)
-            partial.replace(path)
-        return cls(side, detector, shape, path)
+            return cls(side, detector, Index.of(held), shape)
+        folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")
+        return cls(side, detector, grow_index(folder, side, detector, machine.progress, seal=False), shape)
 
     @classmethod
     def _saved(cls, side: Side, detector: EncoderDetector, engine: Engine) -> "Described":
@@ -107,23 +105,22 @@ class Described:
             raise EmbeddingsMismatch(
                 f"the saved embeddings are of {len(rows)} films and the cohort has {len(side)}; remove them"
             )
+        from medaudit.search.index import Index
+
         shape = (1, rows.shape[1])
         if engine.apart:
-            return cls(side, detector, shape, None, engine.publish(SharedRows(Mapped.of(rows), shape)))
-        return cls(side, detector, shape, rows[:, None])
+            return cls(side, detector, engine.publish(SharedRows(Mapped.of(rows), shape)), shape)
+        return cls(side, detector, Index.of(np.array(rows[:, None], dtype=np.float32)), shape)
+
+    @classmethod
+    def _by(cls, engine: Engine, side: Side, detector: VectorDetector, index: "Index") -> "Described":
+        """An index that stands in files: searched here, or its descriptions mapped again by whoever works apart."""
+        shape = index.vectors.shape[1:]
+        asked = engine.publish(SharedRows(Mapped.of(index.vectors), shape)) if engine.apart else index
+        return cls(side, detector, asked, shape)
 
     def __len__(self) -> int:
         return len(self.side)
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """(B, T, D) float32."""
-        assert self.held is not None, "the engine's workers have it"
-        if isinstance(self.held, np.ndarray):
-            part = self.held[start:stop]
-            return part if part.flags.writeable else part.copy()  # torch wants what it may write to
-        one = prod(self.shape)
-        values = np.fromfile(self.held, np.float32, (stop - start) * one, offset=4 * start * one)
-        return values.reshape(-1, *self.shape)
 
     def portions(self, count: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images that ask at once, in all their poses, within a quarter of the memory."""
@@ -146,7 +143,7 @@ class Described:
         """The k nearest of each query (G, P, T, D) by the machine's engine; see search.nearest."""
         return machine.engine.nearest(
             queries,
-            self.asked or self,
+            self.asked,
             k,
             reference_group=groups,
             leave_out=leave_out,
@@ -164,7 +161,7 @@ class Described:
             parts.append(
                 machine.engine.count_within(
                     queries,
-                    self.asked or self,
+                    self.asked,
                     radius,
                     self.side.groups,
                     device=machine.device,
@@ -174,6 +171,38 @@ class Described:
             machine.progress.advance(len(queries))
         images, people = (np.concatenate(column) for column in zip(*parts, strict=True))
         return images[back], people[back]
+
+
+def index_folder(cohort: Cohort, detector: Detector) -> Path:
+    """Where `medaudit index` keeps what one detector sees of a cohort."""
+    return cohort.artifact.path / "index" / label(detector)
+
+
+def described_by(detector: Detector) -> str:
+    """What decides every value of a description: detector, its parameters and weights, and the version."""
+    plain = {
+        name: value for name, value in sorted(vars(detector).items()) if isinstance(value, int | float | str)
+    }
+    return canonical(
+        {"detector": label(detector), "id": detector.id, "medaudit": versions().get("medaudit"), **plain}
+    )
+
+
+def grow_index(
+    folder: Path, side: Side, detector: VectorDetector, progress: Progress, *, seal: bool = True
+) -> "Index":
+    """Bring the index in a folder to all films of a side, as `search.stored.grow` does."""
+    from medaudit.search import stored
+
+    def describe(places: np.ndarray) -> np.ndarray:
+        parts = [detector.describe(side.images(places[part])) for part in _parts(len(places), _PORTION)]
+        return np.concatenate(parts)
+
+    def source(start: int, stop: int) -> bytes:
+        return np.asarray(side.cohort.pixels[side.rows[start:stop]]).tobytes()
+
+    by = described_by(detector)
+    return stored.grow(folder, side.cohort.id, by, len(side), describe, source, progress=progress, seal=seal)
 
 
 def _parts(count: int, step: int) -> Iterator[slice]:

@@ -60,11 +60,13 @@ class Here:
         """One part after the other."""
         return [task(about, *part) for part in parts]
 
-    def nearest(self, *asked: Any, **how: Any) -> "Neighbours":
-        """search.nearest.nearest."""
+    def nearest(self, queries: np.ndarray, references: Any, k: int, **how: Any) -> "Neighbours":
+        """search.nearest.nearest over an Index, whose mapped pages go back to the system."""
         from medaudit.search.nearest import nearest
 
-        return nearest(*asked, **how)
+        found = nearest(queries, references, k, **how)
+        references.release()
+        return found
 
     def count_within(self, *asked: Any, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """search.nearest.count_within."""

@@ -18,19 +18,20 @@ def search(
 ) -> Found:
     """Every image against all of T; `leave_out` (G,) is the patient not to compare with.
 
-    Remembered under `name`, so that a killed audit goes on after its last whole search.
+    Remembered under `name`, so that a killed audit goes on after its last whole portion.
     """
-    kept = machine.scratch(f"{name}.npz")
-    if kept.is_file():
-        with np.load(kept, allow_pickle=False) as archive:
-            return Found(**archive)
     parts: list[Found] = []
     machine.progress.start(name, len(images))
     for part in train.portions(len(images), machine):
-        out = None if leave_out is None else leave_out[part]
-        parts.append(train.ask(images.images(part), k, out, machine))
+        kept = machine.scratch(f"{name}-{part.start}-{part.stop}.npz")
+        if kept.is_file():
+            with np.load(kept, allow_pickle=False) as archive:
+                parts.append(Found(**archive))
+        else:
+            out = None if leave_out is None else leave_out[part]
+            parts.append(train.ask(images.images(part), k, out, machine))
+            stream = BytesIO()
+            np.savez(stream, **vars(parts[-1]))
+            write_whole(kept, stream.getvalue())
         machine.progress.advance(part.stop - part.start)
-    whole, stream = Found.joined(parts), BytesIO()
-    np.savez(stream, **vars(whole))
-    write_whole(kept, stream.getvalue())
-    return whole
+    return Found.joined(parts)

@@ -30,6 +30,9 @@ class Mapped:
     @classmethod
     def of(cls, array: np.ndarray) -> "Mapped | np.ndarray":
         """The name of a mapped array's file; an array that is no whole file's as it is."""
+        base = array.base
+        if isinstance(base, np.memmap) and (base.shape, base.ctypes.data) == (array.shape, array.ctypes.data):
+            array = base  # np.asarray of a mapped one
         if not isinstance(array, np.memmap) or not isinstance(array.base, mmap) or array.filename is None:
             return array
         return cls(Path(array.filename).resolve(), array.offset, array.shape, array.dtype.str)
@@ -92,12 +95,12 @@ class SharedDescriptions:
 class SharedRows:
     """Descriptions (M, T, D) that were saved before."""
 
-    source: Mapped | np.ndarray  # (M, D)
-    shape: tuple[int, ...]  # (1, D)
+    source: Mapped | np.ndarray  # (M, D) or (M, T, D)
+    shape: tuple[int, ...]  # (T, D)
 
     def __len__(self) -> int:
         return self.source.shape[0]
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """(B,) places → (B, 1, D) float32."""
-        return np.array(_opened(self.source)[rows], dtype=np.float32)[:, None]
+        """(B,) places → (B, T, D) float32."""
+        return np.array(_opened(self.source)[rows], dtype=np.float32).reshape(len(rows), *self.shape)

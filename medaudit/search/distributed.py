@@ -26,7 +26,8 @@ import numpy as np
 
 from medaudit.artifacts.store import versions
 from medaudit.errors import ClusterLost, DeviceUnavailable, EngineUnavailable
-from medaudit.search.nearest import ArrayBlocks, Blocks, Neighbours, count_within, nearest
+from medaudit.search.nearest import ArrayBlocks, Neighbours, count_within, nearest
+from medaudit.search.projection import axes_values
 from medaudit.search.shards import cut, merge, own_codes
 
 _RETRIES = 3  # of a part whose worker was lost
@@ -163,7 +164,7 @@ class Cluster:
     ) -> tuple[list[np.ndarray], int]:
         """Rows of each shard, at least one for each worker and small enough to be held; bytes for each worker."""
         share = max(1, memory_bytes // self._sharers)
-        whole = 4 * len(group) * int(np.prod(references.value.shape))
+        whole = _bytes(len(group), references.value.shape)
         turns = -(-whole // (self.workers * max(1, share // 2)))
         return cut(group, self.workers * max(1, turns)), share
 
@@ -354,30 +355,21 @@ def _count_within(
     return count_within(queries.copy(), shard, radius, group, device=device, memory_bytes=memory_bytes)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Some rows of what can be read, read again at each pass."""
+def _shard(references: Readable, rows: np.ndarray, memory_bytes: int) -> ArrayBlocks:
+    """The rows with their index, held for the next question where half of the memory for a search allows."""
+    key = (id(references), rows.tobytes())
+    if key in _held:
+        _held.move_to_end(key)
+        return _held[key]
+    most = memory_bytes // 2 - _bytes(len(rows), references.shape)
+    while _held and sum(_bytes(len(shard), shard.vectors.shape[1:]) for shard in _held.values()) > most:
+        _held.popitem(last=False)
+    shard = ArrayBlocks(references.read(rows))
+    if most >= 0:
+        _held[key] = shard
+    return shard
 
-    references: Readable
-    rows: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """(B, T, D) float32."""
-        return self.references.read(self.rows[start:stop])
-
-
-def _shard(references: Readable, rows: np.ndarray, memory_bytes: int) -> Blocks:
-    """The rows, held for the next question where half of the memory for a search allows."""
-    key, source = (id(references), rows.tobytes()), _Rows(references, rows)
-    if key not in _held:
-        size = 4 * len(rows) * int(np.prod(references.shape))
-        if size > memory_bytes // 2:
-            return source
-        while _held and size + sum(shard.vectors.nbytes for shard in _held.values()) > memory_bytes // 2:
-            _held.popitem(last=False)
-        _held[key] = ArrayBlocks(source.block(0, len(rows)))
-    _held.move_to_end(key)
-    return _held[key]
+def _bytes(count: int, shape: tuple[int, ...]) -> int:
+    """Bytes of so many descriptions (T, D) and their index."""
+    return 4 * count * (int(np.prod(shape)) + axes_values(*shape))

@@ -1,219 +1,244 @@
 """One set of references, streamed in blocks past the queries: the part that every search shares.
 
 Axes: G queries, Q of them in a chunk, P poses, T tiles, D values per tile, M references, B of them in a block,
-K neighbours, E groups left out.
+K neighbours, W bounds kept, E groups left out.
 
-A first pass keeps, for each query, the references with the smallest *lower bound* on their distance (`gemm`); these
-are measured by subtraction (`measure`). The answer is certain when the k-th measured distance lies under every
-bound that was not kept. A query for which it does not (ties, many duplicates) is swept again, and everything whose
-bound allows it to be among the k nearest is measured. Nothing is approximate.
+A first look on few axes (`projection`) gives a lower bound on every distance, and each query keeps the W references
+with the smallest. These are measured nearest bound first, after a second look on more axes, until no bound left can
+beat the K-th distance (`kernels.settle`). The answer is certain when that distance lies under every bound that was
+not kept. A query for which it does not (ties, many duplicates) is swept again, and everything whose bound allows it
+to be among the K nearest is measured. Nothing is approximate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from medaudit.progress import Progress
-from medaudit.search.gemm import Plan, Side, bounds
-from medaudit.search.measure import checked, squared_distances
+from medaudit.search import kernels
+from medaudit.search.index import Index
 
-_ROUNDING = 1.0 + 1e-9  # far above the relative error of a float64 subtraction and sum
-_TOGETHER = 256  # queries measured together
-_SPARE = 32  # references kept beyond k, so that few queries need the second sweep
+_WIDTH = 256  # products of queries and poses computed together: bounds stay in the processor's second cache
+_BLOCK = 1024  # references of a block, for the same reason
+_DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
+_SPARE = 64  # bounds kept beyond the multiple of k
+_KEPT = 8  # bounds kept for each neighbour asked for
+_MOST = 4096  # bounds kept beyond k at most
 
-
-class Blocks(Protocol):
-    """References that can be read in parts: `block(start, stop)` is (B, T, D) float32."""
-
-    def __len__(self) -> int: ...
-
-    def block(self, start: int, stop: int) -> np.ndarray: ...
+Visit = Callable[[slice, int, np.ndarray], None]  # queries, first reference, bounds (Q, B)
 
 
-class ArrayBlocks:
-    """References that lie in one array (M, T, D), in memory or memory-mapped."""
+@dataclass(frozen=True)
+class Asking:
+    """Queries (G, P, T, D) as they are, and in the first (G, P, T, A + 3) and second look (G, P, T, A + F + 1)."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
-        self.vectors = vectors
+    vectors: np.ndarray
+    asking: np.ndarray
+    point: np.ndarray
+
+    @classmethod
+    def of(cls, queries: np.ndarray, index: Index) -> "Asking":
+        """Project the queries."""
+        flat = queries.reshape(-1, *queries.shape[2:])
+        asking, point = index.basis.queries(flat)
+        shape = queries.shape[:3]
+        return cls(queries, asking.reshape(*shape, -1), point.reshape(*shape, -1))
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def block(self, start: int, stop: int) -> np.ndarray:
-        """(B, T, D) float32."""
-        return np.asarray(self.vectors[start:stop], dtype=np.float32)
+    def at(self, which: np.ndarray) -> "Asking":
+        """Some of them."""
+        return Asking(self.vectors[which], self.asking[which], self.point[which])
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Candidates in order: every reference nearer than `reach` is listed, and the first k are certain."""
+    """The k nearest of each query: rows (G, K) int64, -1 where unfilled, and squared distances (G, K) float64."""
 
-    rows: np.ndarray  # (G, C) int64, -1 where unfilled
-    squared: np.ndarray  # (G, C) float64
-    reach: np.ndarray  # (G,) float64
-
-
-_Visit = Callable[[np.ndarray, int, np.ndarray, Side, Side], None]
+    rows: np.ndarray
+    squared: np.ndarray
 
 
 class Search:
-    """One set of references: streams its blocks past the queries."""
+    """An index being asked."""
 
-    def __init__(
-        self, references: Blocks, group: np.ndarray, device: str, memory_bytes: int, progress: Progress
-    ) -> None:
-        self.references = references
+    def __init__(self, index: Index, group: np.ndarray, device: str) -> None:
+        self.index = index
         self.group = group
         self.device = device
-        self.memory_bytes = memory_bytes
-        self.progress = progress
-        self._held: dict[int, np.ndarray] = {}
+        self.places = index.basis.coarse
+        # Where every value is an axis of the first look there is nothing for a second one to add.
+        self.fine = index.fine if index.basis.fine else index.fine[..., :0]
 
-    def run(self, queries: np.ndarray, k: int, absent: np.ndarray) -> Listed:
-        """The k nearest of each query (G, P, T, D), leaving out the groups `absent` (G, E)."""
-        keep = k + _SPARE
-        low, rows = self._smallest_bounds(queries, keep, absent)
-        squared = self._measure(queries, rows)
-        order = np.lexsort((rows, squared), axis=-1)
-        rows, squared = np.take_along_axis(rows, order, 1), np.take_along_axis(squared, order, 1)
-        reach = low[:, -1] / queries.shape[-1] / _ROUNDING
-        unsure = np.flatnonzero(np.isfinite(reach) & (squared[:, k - 1] >= reach))
+    def run(self, queries: Asking, k: int, absent: np.ndarray) -> Listed:
+        """The k nearest of each query, leaving out the groups `absent` (G, E)."""
+        low, kept, reach = self._smallest_bounds(queries, _width(k), absent)
+        found = self._settled(queries, low, kept, k)
+        values = queries.vectors.shape[-1]
+        unsure = np.flatnonzero(found.squared[:, -1] * values * (1 + 1e-9) >= reach)
+        unsure = unsure[np.isfinite(reach[unsure])]
         if len(unsure):
-            rows[unsure], squared[unsure] = self._sweep(
-                queries[unsure], squared[unsure, k - 1], k, keep, absent[unsure]
-            )
-            reach[unsure] = squared[unsure, k - 1]
-        return Listed(rows, squared, reach)
-
-    def stream(self, queries: np.ndarray, visit: _Visit, name: str) -> None:
-        """Call `visit` for every chunk of queries against every block of references; each block is read once."""
-        plan = Plan.fit(queries.shape, self.memory_bytes)
-        total = queries.sum(axis=(0, 1), dtype=np.float64)  # (T, D)
-        centre = (total / max(1, len(queries) * queries.shape[1])).astype(np.float32)
-        starts = range(0, len(self.references), plan.rows)
-        chunks = range(0, len(queries), plan.queries)
-        self.progress.start(name, len(starts) * len(chunks))
-        for start in starts:
-            block = self._block(start, min(start + plan.rows, len(self.references)), queries.shape[2:])
-            reference = Side(block[:, None], centre, self.device, asking=False)
-            for first in chunks:
-                which = np.arange(first, min(first + plan.queries, len(queries)))
-                visit(which, start, block, reference, Side(queries[which], centre, self.device, asking=True))
-                self.progress.advance()
+            again = self._sweep(queries.at(unsure), found.squared[unsure, -1], k, absent[unsure])
+            found.rows[unsure], found.squared[unsure] = again.rows, again.squared
+        return found
 
     def within(
-        self,
-        queries: np.ndarray,
-        limit: np.ndarray,
-        found: Callable[[int, np.ndarray, np.ndarray], None],
-        name: str,
+        self, queries: Asking, limit: np.ndarray, found: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
     ) -> None:
-        """Call `found` with each query that has references at most `limit` (G,) away, their rows and distances.
+        """Call `found` with queries (n,), rows (n,) and squared distances (n,) of the pairs at most `limit` (G,) apart.
 
-        Once for each block of references, in order; no group is left out.
+        Once for each tile, in the order of rows for every query; no group is left out.
         """
-        ceiling = _ceiling(np.square(limit), queries.shape[-1]).to(self.device)
+        nobody = np.zeros((len(queries), 0), dtype=np.int64)
+        squared_limit = np.square(limit)
 
-        def visit(which: np.ndarray, start: int, block: np.ndarray, reference: Side, query: Side) -> None:
-            part = slice(int(which[0]), int(which[-1]) + 1)
-            maybe = (bounds(query, reference) <= ceiling[part, None]).cpu().numpy()
-            for place in np.flatnonzero(maybe.any(axis=1)):
-                row = int(which[place])
-                columns = np.flatnonzero(maybe[place])
-                measured = np.sqrt(squared_distances(queries[row][None], block, columns[None])[0])
-                near = measured <= limit[row]
-                if near.any():
-                    found(row, start + columns[near], measured[near])
+        def visit(part: slice, asked: np.ndarray, row: np.ndarray) -> None:
+            squared = np.empty(len(asked))
+            kernels.measure_hits(
+                queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
+                self.index.vectors, self.places, squared_limit[part] * (1 + 1e-12), squared,
+            )  # fmt: skip
+            near = np.sqrt(squared) <= limit[part][asked]
+            if near.any():
+                found(asked[near] + part.start, row[near], squared[near])
 
-        self.stream(queries, visit, name)
+        self._hits(queries, squared_limit, nobody, visit, threads=1)
 
-    def _block(self, start: int, stop: int, shape: tuple[int, ...]) -> np.ndarray:
-        """References [start, stop), kept for the next pass when all of them fit a quarter of the memory."""
-        held = self._held.get(start)
-        if held is not None and len(held) == stop - start:
-            return held
-        block = checked(self.references.block(start, stop), "references")
-        if block.shape != (stop - start, *shape):
-            raise ValueError("queries and references do not have the same tiles and values")
-        if len(self.references) * block[0].nbytes <= self.memory_bytes // 4:
-            self._held[start] = block
-        return block
+    def _tiles(self, queries: Asking, visit: Visit, threads: int | None = None) -> None:
+        """Call `visit` with every tile of bounds; a chunk of queries sees its blocks in order, in one thread."""
+        poses, count = queries.asking.shape[1], len(self.index)
+        cells = _WIDTH if self.device == "cpu" else max(_WIDTH, _DEVICE_CELLS // max(1, min(count, 1 << 16)))
+        chunk = max(1, cells // poses)
+        block = _BLOCK if self.device == "cpu" else 1 << 16
+        chunks = [slice(first, min(first + chunk, len(queries))) for first in range(0, len(queries), chunk)]
+        threads = threads or torch.get_num_threads()
+        lanes = [chunks[lane::threads] for lane in range(min(threads, len(chunks)))]
 
-    def _allowed(self, low: torch.Tensor, start: int, absent: np.ndarray) -> torch.Tensor:
-        """`low` (Q, B) with inf where the reference belongs to a group left out (Q, E)."""
-        group = torch.from_numpy(self.group[start : start + low.shape[1]]).to(low.device)
-        for column in absent.T:
-            if (column >= 0).any():
-                out = torch.from_numpy(np.ascontiguousarray(column)).to(low.device)
-                low.masked_fill_(out[:, None] == group[None, :], torch.inf)
-        return low
+        def run(lane: list[slice]) -> None:
+            with torch.inference_mode():
+                for start in range(0, count, block):
+                    coarse = torch.from_numpy(self.index.coarse[start : start + block]).to(self.device)
+                    for part in lane:
+                        asking = torch.from_numpy(queries.asking[part]).to(self.device)
+                        visit(part, start, _bounds(asking, coarse).cpu().numpy())
+
+        with _one_thread_each():
+            if len(lanes) <= 1 or self.device != "cpu":
+                for lane in lanes:
+                    run(lane)
+            else:
+                with ThreadPoolExecutor(len(lanes), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                    for _ in pool.map(run, lanes):
+                        pass
 
     def _smallest_bounds(
-        self, queries: np.ndarray, keep: int, absent: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The `keep` smallest lower bounds of each query, ascending, and their rows (-1 where unfilled)."""
-        best = torch.full((len(queries), keep), torch.inf, device=self.device)
-        rows = torch.full((len(queries), keep), -1, dtype=torch.int64, device=self.device)
+        self, queries: Asking, width: int, absent: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The `width` smallest bounds of each query, ascending, their rows (-1 where unfilled), and what the bounds
+        that were not kept are at least."""
+        count = len(queries)
+        width = max(1, min(width, len(self.index)))
+        best = np.full((count, 2 * width), np.inf, dtype=np.float32)
+        rows = np.full((count, 2 * width), -1, dtype=np.int64)
+        filled = np.zeros(count, dtype=np.int64)
+        limit = np.full(count, np.inf, dtype=np.float32)
 
-        def merge(which: np.ndarray, start: int, block: np.ndarray, reference: Side, query: Side) -> None:
-            low = self._allowed(bounds(query, reference), start, absent[which])
-            value, place = torch.topk(low, min(keep, low.shape[1]), dim=1, largest=False)
-            part = slice(int(which[0]), int(which[-1]) + 1)
-            value = torch.cat([best[part], value], dim=1)
-            place = torch.cat([rows[part], place + start], dim=1)
-            best[part], order = torch.topk(value, keep, dim=1, largest=False)
-            rows[part] = place.gather(1, order)
+        def keep(part: slice, start: int, low: np.ndarray) -> None:
+            kernels.keep_smallest(
+                low, start, self.group, absent[part], best[part], rows[part], filled[part], limit[part]
+            )
 
-        self.stream(queries, merge, "searching")
-        rows[torch.isinf(best)] = -1
-        return best.cpu().double().numpy(), rows.cpu().numpy()
+        self._tiles(queries, keep)
+        unfilled = np.arange(2 * width) >= filled[:, None]
+        best[unfilled], rows[unfilled] = np.inf, -1
+        order = np.argsort(best, axis=1, kind="stable")
+        return (
+            np.take_along_axis(best, order, 1).astype(np.float64),
+            np.take_along_axis(rows, order, 1),
+            limit.astype(np.float64),
+        )
 
-    def _measure(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """(G, C) float64 squared distances to the rows named; inf for -1."""
-        squared = np.full(rows.shape, np.inf)
-        step = Plan.fit(queries.shape, self.memory_bytes).rows
-        starts = range(0, len(self.references), step)
-        self.progress.start("measuring", len(starts))
-        for start in starts:
-            stop = min(start + step, len(self.references))
-            inside = (rows >= start) & (rows < stop)
-            hit = np.flatnonzero(inside.any(axis=1))
-            if len(hit):
-                block = self._block(start, stop, queries.shape[2:])
-                for part in np.array_split(hit, -(-len(hit) // _TOGETHER)):
-                    local = np.where(inside[part], rows[part] - start, -1)
-                    squared[part] = np.minimum(squared[part], squared_distances(queries[part], block, local))
-            self.progress.advance()
-        return squared
+    def _settled(self, queries: Asking, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
+        found = _nothing(len(queries), k)
 
-    def _sweep(
-        self, queries: np.ndarray, squared_kth: np.ndarray, k: int, width: int, absent: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Measure every reference whose bound does not exceed the k-th distance known so far; (G, width) each."""
-        rows = np.full((len(queries), width), -1, dtype=np.int64)
-        squared = np.full((len(queries), width), np.inf)
-        ceiling = _ceiling(squared_kth, queries.shape[-1]).to(self.device)
+        def run(part: slice) -> None:
+            kernels.settle(
+                queries.vectors[part], queries.point[part], low[part], kept[part], self.index.coarse, self.fine,
+                self.index.vectors, self.places, found.squared[part], found.rows[part],
+            )  # fmt: skip
 
-        def visit(which: np.ndarray, start: int, block: np.ndarray, reference: Side, query: Side) -> None:
-            low = self._allowed(bounds(query, reference), start, absent[which])
-            maybe = (low <= ceiling[int(which[0]) : int(which[-1]) + 1, None]).cpu().numpy()
-            for place in np.flatnonzero(maybe.any(axis=1)):
-                row = which[place]
-                columns = np.flatnonzero(maybe[place])
-                both_rows = np.concatenate([rows[row, :k], start + columns])
-                measured = squared_distances(queries[row][None], block, columns[None])[0]
-                both = np.concatenate([squared[row, :k], measured])
-                order = np.lexsort((both_rows, both))[:k]
-                rows[row, : len(order)], squared[row, : len(order)] = both_rows[order], both[order]
+        step = max(1, min(64, len(queries) // (4 * torch.get_num_threads())))
+        parts = [slice(first, first + step) for first in range(0, len(queries), step)]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for _ in pool.map(run, parts):
+                pass
+        return found
 
-        self.stream(queries, visit, "settling ties")
-        return rows, squared
+    def _sweep(self, queries: Asking, known: np.ndarray, k: int, absent: np.ndarray) -> Listed:
+        """Measure every reference whose bound does not exceed the k-th distance `known` (G,) so far."""
+        found = _nothing(len(queries), k)
+
+        def visit(part: slice, asked: np.ndarray, row: np.ndarray) -> None:
+            kernels.settle_hits(
+                queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
+                self.index.vectors, self.places, known[part], found.squared[part], found.rows[part],
+            )  # fmt: skip
+
+        self._hits(queries, known, absent, visit)
+        return found
+
+    def _hits(
+        self, queries: Asking, squared: np.ndarray, absent: np.ndarray,
+        visit: Callable[[slice, np.ndarray, np.ndarray], None], threads: int | None = None,
+    ) -> None:  # fmt: skip
+        """Call `visit` with the pairs of each tile whose bound is at most `squared` (G,) mean squares."""
+        values = queries.vectors.shape[-1]
+        ceiling = np.nextafter((squared * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf))
+
+        def look(part: slice, start: int, low: np.ndarray) -> None:
+            asked = np.empty(low.size, dtype=np.int64)
+            row = np.empty(low.size, dtype=np.int64)
+            count = kernels.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
+            if count:
+                visit(part, asked[:count], row[:count])
+
+        self._tiles(queries, look, threads)
 
 
-def _ceiling(squared: np.ndarray, values: int) -> torch.Tensor:
-    """(G,) float32, no smaller than `values` times the mean square `squared`, whichever way it rounds."""
-    wide = squared * values * _ROUNDING
-    return torch.from_numpy(np.nextafter(wide.astype(np.float32), np.float32(np.inf)))
+def _width(k: int) -> int:
+    """Bounds kept of each query: enough that the k-th distance nearly always lies under what was not kept."""
+    return k + min((_KEPT - 1) * k + _SPARE, _MOST)
+
+
+def bytes_per_query(shape: tuple[int, ...], k: int) -> int:
+    """Working memory of one of the queries (G, P, T, D): its places on the axes, as many in float64, and its bounds."""
+    _, poses, tiles, values = shape
+    return poses * tiles * 4 * min(3 * values, 3072) + 48 * _width(k)
+
+
+def _nothing(count: int, k: int) -> Listed:
+    return Listed(np.full((count, k), -1, dtype=np.int64), np.full((count, k), np.inf))
+
+
+def _bounds(asking: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+    """(Q, P, T, A + 3) and (B, T, A + 3) → (Q, B) lower bound on min over poses of max over tiles of |a - b|^2."""
+    count, poses, tiles, _ = asking.shape
+    flat = asking.reshape(count * poses, tiles, -1)
+    worst = flat[:, 0] @ coarse[:, 0].T  # (Q P, B)
+    for tile in range(1, tiles):
+        torch.maximum(worst, flat[:, tile] @ coarse[:, tile].T, out=worst)
+    return worst if poses == 1 else worst.view(count, poses, -1).amin(dim=1)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Chunks of queries share the processors among them; a product must not try to have them all."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

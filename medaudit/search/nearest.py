@@ -1,21 +1,26 @@
-"""Exact nearest neighbours: search fast in float32, measure the winners again by subtraction in float64.
+"""Exact nearest neighbours: bounds discard pairs in float32, what is left is measured by subtraction in float64.
 
 Axes: G queries, P poses, T tiles, D values per tile, M references, K neighbours.
 
 The distance of a query to a reference is the smallest over the query's poses of the largest over tiles of
 sqrt(mean((a - b)^2)). How the search is exact: see `engine`.
+
+Memory beside queries and references: the index, 4 M T (A + F + 4) bytes, about 2 KB a reference with one tile, 4 KB
+with sixteen (held, or in files that the system may take back); and of each query its places on the axes (2 KB a
+pose and tile) and its bounds (24 bytes for each of 8 K + 64), so many queries at once as `memory_bytes` allows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from medaudit.progress import SILENT, Progress
-from medaudit.search.engine import ArrayBlocks, Blocks, Listed, Search
-from medaudit.search.gemm import full_precision
-from medaudit.search.measure import checked
+from medaudit.search.engine import Asking, Listed, Search, bytes_per_query
+from medaudit.search.index import ArrayBlocks, Index, References
+from medaudit.search.precision import checked, full_precision
 
-__all__ = ["ArrayBlocks", "Blocks", "Neighbours", "count_within", "nearest"]
+__all__ = ["ArrayBlocks", "Index", "Neighbours", "References", "count_within", "nearest"]
 
 _NOBODY = -1
 
@@ -37,7 +42,7 @@ class Neighbours:
 
 def nearest(
     queries: np.ndarray,
-    references: Blocks,
+    references: References,
     k: int,
     *,
     reference_group: np.ndarray,
@@ -60,22 +65,40 @@ def nearest(
     if absent.shape != (count,):
         raise ValueError("leave_out has one code per query")
     absent = np.where(absent < 0, _NOBODY, absent)
-    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(references), absent)
+    index = _fitting(references, queries)
+    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(index), absent)
+    search = Search(index, group, device)
+    parts = []
+    progress.start("searching", count)
+    for part in _portions(queries, k, memory_bytes):
+        parts.append(_ask(search, Asking.of(queries[part], index), k, absent[part]))
+        progress.advance(part.stop - part.start)
+    return _joined(parts, k)
+
+
+def _joined(parts: list[Neighbours], k: int) -> Neighbours:
+    none = Neighbours(
+        np.zeros((0, k), dtype=np.int64), np.zeros((0, k)), np.zeros(0, dtype=np.int64), np.zeros(0)
+    )
+    columns = zip(*(vars(part).values() for part in [none, *parts]), strict=True)
+    return Neighbours(*(np.concatenate(column) for column in columns))
+
+
+def _ask(search: Search, queries: Asking, k: int, absent: np.ndarray) -> Neighbours:
+    """One portion of the queries; `absent` (G,)."""
     with full_precision():
-        search = Search(references, group, device, memory_bytes, progress)
         found = search.run(queries, k, absent[:, None])
-        runner, runner_squared = _other_group(found, group, k)
-        missing = np.flatnonzero((runner < 0) & np.isfinite(found.reach))
-        if len(missing):
-            both = np.stack([absent[missing], group[found.rows[missing, 0]]], axis=1)
-            second = search.run(queries[missing], 1, both)
-            runner[missing], runner_squared[missing] = second.rows[:, 0], second.squared[:, 0]
-    return Neighbours(found.rows[:, :k], np.sqrt(found.squared[:, :k]), runner, np.sqrt(runner_squared))
+        runner, runner_squared, open_still = _other_group(found, search.group, len(search.index))
+        if len(open_still):
+            both = np.stack([absent[open_still], search.group[found.rows[open_still, 0]]], axis=1)
+            second = search.run(queries.at(open_still), 1, both)
+            runner[open_still], runner_squared[open_still] = second.rows[:, 0], second.squared[:, 0]
+    return Neighbours(found.rows, np.sqrt(found.squared), runner, np.sqrt(runner_squared))
 
 
 def count_within(
     queries: np.ndarray,
-    references: Blocks,
+    references: References,
     radius: float | np.ndarray,
     reference_group: np.ndarray,
     *,
@@ -85,20 +108,39 @@ def count_within(
 ) -> tuple[np.ndarray, np.ndarray]:
     """References at most `radius` (one value, or one per query) away: images (G,) int64 and groups (G,) int64."""
     queries = checked(queries, "queries")
+    index = _fitting(references, queries)
     group = np.asarray(reference_group, dtype=np.int64)
-    group = _own_codes(group, len(references), group)
+    group = _own_codes(group, len(index), group)
     limit = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(queries),))
     images = np.zeros(len(queries), dtype=np.int64)
     members: list[set[int]] = [set() for _ in range(len(queries))]
+    search = Search(index, group, device)
+    progress.start("counting neighbours", len(queries))
+    for part in _portions(queries, 1, memory_bytes):
 
-    def count(query: int, rows: np.ndarray, distances: np.ndarray) -> None:
-        images[query] += len(rows)
-        members[query].update(group[rows].tolist())
+        def count(asked: np.ndarray, rows: np.ndarray, squared: np.ndarray, first: int = part.start) -> None:
+            for query, code in zip(asked + first, group[rows].tolist(), strict=True):
+                images[query] += 1
+                members[query].add(code)
 
-    with full_precision():
-        search = Search(references, group, device, memory_bytes, progress)
-        search.within(queries, limit, count, "counting neighbours")
+        with full_precision():
+            search.within(Asking.of(queries[part], index), limit[part], count)
+        progress.advance(part.stop - part.start)
     return images, np.array([len(found) for found in members], dtype=np.int64)
+
+
+def _fitting(references: References, queries: np.ndarray) -> Index:
+    """The index of the references. Raises ValueError where queries are of another shape."""
+    index = references.index
+    if len(index) and index.vectors.shape[1:] != queries.shape[2:]:
+        raise ValueError("queries and references do not have the same tiles and values")
+    return index
+
+
+def _portions(queries: np.ndarray, k: int, memory_bytes: int) -> Iterator[slice]:
+    """Parts of the queries that are asked at once."""
+    step = max(1, memory_bytes // bytes_per_query(queries.shape, k))
+    return (slice(start, min(start + step, len(queries))) for start in range(0, len(queries), step))
 
 
 def _own_codes(group: np.ndarray, count: int, others: np.ndarray) -> np.ndarray:
@@ -109,17 +151,15 @@ def _own_codes(group: np.ndarray, count: int, others: np.ndarray) -> np.ndarray:
     return np.where(group < 0, free + np.arange(count), group)
 
 
-def _other_group(found: Listed, group: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first listed reference of another group than the first's, where the list is certain so far."""
-    if not len(group):
-        return np.full(len(found.rows), -1, dtype=np.int64), np.full(len(found.rows), np.inf)
-    codes = np.where(found.rows >= 0, group[found.rows], -1)
-    certain = (found.squared < found.reach[:, None]) | (np.arange(found.rows.shape[1]) < k)
-    other = (found.rows >= 0) & (codes != codes[:, :1]) & certain
-    place = other.argmax(axis=1)
-    line = np.arange(len(place))
-    some = other[line, place]
-    return (
-        np.where(some, found.rows[line, place], -1),
-        np.where(some, found.squared[line, place], np.inf),
-    )
+def _other_group(found: Listed, group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first listed reference of another group than the first's, its distance, and the queries for which there may
+    be one beyond the list of `count` references."""
+    lines = np.arange(len(found.rows))
+    if not count:
+        return np.full(len(lines), -1, dtype=np.int64), np.full(len(lines), np.inf), lines[:0]
+    codes = np.where(found.rows >= 0, group[found.rows], _NOBODY)
+    other = (found.rows >= 0) & (codes != codes[:, :1])
+    place, some = other.argmax(axis=1), other.any(axis=1)
+    row = np.where(some, found.rows[lines, place], -1)
+    squared = np.where(some, found.squared[lines, place], np.inf)
+    return row, squared, np.flatnonzero(~some & (found.rows[:, -1] >= 0))

@@ -6,9 +6,9 @@ Axes: N descriptions, T tiles, D values per tile, E pairs.
 import numpy as np
 
 from medaudit.progress import SILENT, Progress
-from medaudit.search.engine import ArrayBlocks, Search
-from medaudit.search.gemm import full_precision
-from medaudit.search.measure import checked
+from medaudit.search.engine import Asking, Search, bytes_per_query
+from medaudit.search.index import Index
+from medaudit.search.precision import checked, full_precision
 
 
 def pairs_within(
@@ -27,17 +27,22 @@ def pairs_within(
     second: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
     apart: list[np.ndarray] = [np.zeros(0)]
 
-    def keep(query: int, rows: np.ndarray, distances: np.ndarray) -> None:
-        later = rows > query
-        first.append(np.full(int(later.sum()), query, dtype=np.int64))
-        second.append(rows[later])
-        apart.append(distances[later])
+    queries, index = descriptions[:, None], Index.of(descriptions)
+    search = Search(index, np.arange(len(descriptions)), device)
+    step = max(1, memory_bytes // bytes_per_query(queries.shape, 1))
+    progress.start("pairing", len(descriptions))
+    for start in range(0, len(descriptions), step):
 
-    with full_precision():
-        search = Search(
-            ArrayBlocks(descriptions), np.arange(len(descriptions)), device, memory_bytes, progress
-        )
-        search.within(descriptions[:, None], np.full(len(descriptions), radius), keep, "pairing")
+        def keep(asked: np.ndarray, rows: np.ndarray, squared: np.ndarray, begin: int = start) -> None:
+            later = rows > asked + begin
+            first.append(asked[later] + begin)
+            second.append(rows[later])
+            apart.append(np.sqrt(squared[later]))
+
+        part = slice(start, start + step)
+        with full_precision():
+            search.within(Asking.of(queries[part], index), np.full(len(queries[part]), radius), keep)
+        progress.advance(len(queries[part]))
     pairs = np.stack([np.concatenate(first), np.concatenate(second)], axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], np.concatenate(apart)[order]

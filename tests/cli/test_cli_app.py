@@ -13,7 +13,7 @@ from medaudit.cli.options import memory_bytes
 from medaudit.errors import CohortMismatch, MedauditError, NotReleasable, UsageProblem
 
 COMMANDS = {
-    "inspect", "ingest", "split", "dedup", "train", "generate", "audit", "extract", "report", "release",
+    "inspect", "ingest", "split", "dedup", "index", "train", "generate", "audit", "extract", "report", "release",
     "verify", "demo",
 }  # fmt: skip
 HEAVY = {

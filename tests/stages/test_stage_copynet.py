@@ -229,7 +229,7 @@ def test_saved_embeddings_are_used_and_others_refused(site: Path, kept: Path, tm
     honest = saved.describe
     saved.describe = lambda images: asked.append(len(images)) or honest(images)  # type: ignore[method-assign]
     described = Described.of(Side.of(cohort), saved, Machine("cpu", 1 << 30, SILENT, lambda name: tmp_path))
-    assert not asked and np.array_equal(described.block(3, 7)[:, 0], rows[3:7])
+    assert not asked and np.array_equal(described.index.vectors[3:7, 0], rows[3:7])
     saved.saved[cohort.id] = rows[:-1]
     with pytest.raises(EmbeddingsMismatch, match="of 79 films and the cohort has 80"):
         Described.of(Side.of(cohort), saved, Machine("cpu", 1 << 30, SILENT, lambda name: tmp_path))

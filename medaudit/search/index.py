@@ -1,0 +1,82 @@
+"""References made ready to be searched: their principal axes and what they are on them, in memory or in files.
+
+Axes: M references, B of a block, T tiles, D values, A coarse and F fine axes. Bytes: 4 M T (A + F + 4), that is 2 KB a
+film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files, which are mapped.
+"""
+
+import mmap
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from medaudit.search.precision import checked
+from medaudit.search.projection import Basis, sample_rows
+
+_PORTION = 1024  # references projected at once
+
+
+@dataclass(frozen=True)
+class Index:
+    """The references (M, T, D) and their first and second look, (M, T, A + 3) and (M, T, F + 1), float32."""
+
+    vectors: np.ndarray
+    basis: Basis
+    coarse: np.ndarray
+    fine: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def index(self) -> "Index":
+        """Itself: an index can be searched as it is."""
+        return self
+
+    @classmethod
+    def of(cls, vectors: np.ndarray) -> "Index":
+        """Project (M, T, D) float32. Raises ValueError for values that are not finite."""
+        basis = Basis.of(checked(vectors[sample_rows(len(vectors))], "references"))
+        coarse, fine = (
+            np.empty((len(vectors), vectors.shape[1], columns), dtype=np.float32) for columns in basis.columns
+        )
+        for start in range(0, len(vectors), _PORTION):
+            part = slice(start, start + _PORTION)
+            coarse[part], fine[part] = basis.references(checked(vectors[part], "references"))
+        return cls(vectors, basis, coarse, fine)
+
+    def part(self, start: int, stop: int) -> "Index":
+        """The references [start, stop) on the same axes; nothing is copied."""
+        return Index(self.vectors[start:stop], self.basis, self.coarse[start:stop], self.fine[start:stop])
+
+    def release(self) -> None:
+        """Give mapped pages back to the system, so that resident memory does not grow with the references."""
+        for array in (self.vectors, self.coarse, self.fine):
+            base = array
+            while isinstance(base, np.ndarray):
+                if isinstance(base.base, mmap.mmap):
+                    base.base.madvise(mmap.MADV_DONTNEED)
+                base = base.base  # type: ignore[assignment]
+
+
+class References(Protocol):
+    """What can be searched: it has an index, made when first asked for."""
+
+    @property
+    def index(self) -> Index: ...
+
+
+class ArrayBlocks:
+    """References that lie in one array (M, T, D) float32, in memory or memory-mapped."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def index(self) -> Index:
+        """Made when first asked for, and kept."""
+        return Index.of(self.vectors)

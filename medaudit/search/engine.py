@@ -70,7 +70,6 @@ class Search:
         self.index = index
         self.group = group
         self.device = device
-        self.places = index.basis.coarse
         # Where every value is an axis of the first look there is nothing for a second one to add.
         self.fine = index.fine if index.basis.fine else index.fine[..., :0]
 
@@ -100,7 +99,7 @@ class Search:
             squared = np.empty(len(asked))
             kernels.measure_hits(
                 queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
-                self.index.vectors, self.places, squared_limit[part] * (1 + 1e-12), squared,
+                self.index.vectors, squared_limit[part] * (1 + 1e-12), squared,
             )  # fmt: skip
             near = np.sqrt(squared) <= limit[part][asked]
             if near.any():
@@ -168,7 +167,7 @@ class Search:
         def run(part: slice) -> None:
             kernels.settle(
                 queries.vectors[part], queries.point[part], low[part], kept[part], self.index.coarse, self.fine,
-                self.index.vectors, self.places, found.squared[part], found.rows[part],
+                self.index.vectors, found.squared[part], found.rows[part],
             )  # fmt: skip
 
         step = max(1, min(64, len(queries) // (4 * torch.get_num_threads())))
@@ -185,7 +184,7 @@ class Search:
         def visit(part: slice, asked: np.ndarray, row: np.ndarray) -> None:
             kernels.settle_hits(
                 queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
-                self.index.vectors, self.places, known[part], found.squared[part], found.rows[part],
+                self.index.vectors, known[part], found.squared[part], found.rows[part],
             )  # fmt: skip
 
         self._hits(queries, known, absent, visit)

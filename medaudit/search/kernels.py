@@ -14,7 +14,6 @@ import numba
 import numpy as np
 
 _CHUNK = 64  # bounds looked at together: most of the time none of them is small enough
-_PIECE = 128  # values summed before it is asked whether the sum is too large already
 _ROUNDING = 1.0 + 1e-9  # far above the relative error of a float64 subtraction and sum
 _SUM_32 = 1e-4  # far above the relative error of a float32 sum of a thousand squares
 _UNIT = 2.0**-22  # four times the unit roundoff of float32
@@ -31,9 +30,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def _inside(group: int, absent: np.ndarray) -> bool:
-    for code in absent:  # noqa: SIM110 - a compiled loop
-        if code >= 0 and code == group:
+def _inside(group: int, absent: np.ndarray, query: int) -> bool:
+    for place in range(absent.shape[1]):  # noqa: SIM110 - a compiled loop
+        if absent[query, place] >= 0 and absent[query, place] == group:
             return True
     return False
 
@@ -64,6 +63,20 @@ def _halve(values: np.ndarray, rows: np.ndarray, size: int, keep: int) -> None:
 
 
 @compiled
+def _next_under(low: np.ndarray, query: int, first: int, limit: float) -> int:
+    """The first column from `first` on, a multiple of _CHUNK, whose chunk holds a bound of at most `limit`."""
+    count, size = low.shape[1], low.shape[1] - low.shape[1] % _CHUNK
+    while first < size:
+        hits = 0
+        for place in range(_CHUNK):
+            hits += low[query, np.uint64(first) + np.uint64(place)] <= limit
+        if hits:
+            return first
+        first += _CHUNK
+    return first if first < count else count
+
+
+@compiled
 def keep_smallest(
     low: np.ndarray, start: int, group: np.ndarray, absent: np.ndarray, best: np.ndarray, rows: np.ndarray,
     filled: np.ndarray, limit: np.ndarray,
@@ -74,18 +87,13 @@ def keep_smallest(
     """
     width = best.shape[1] // 2
     for query in range(low.shape[0]):
-        line, most = low[query], limit[query]
-        for first in range(0, line.shape[0], _CHUNK):
-            last = min(first + _CHUNK, line.shape[0])
-            hits = 0
-            for column in range(first, last):
-                hits += line[column] < most
-            if hits == 0:
-                continue
-            for column in range(first, last):
-                if line[column] < most and not _inside(group[start + column], absent[query]):
+        most = limit[query]
+        first = _next_under(low, query, 0, most)
+        while first < low.shape[1]:
+            for column in range(first, min(first + _CHUNK, low.shape[1])):
+                if low[query, column] < most and not _inside(group[start + column], absent, query):
                     size = filled[query]
-                    best[query, size] = line[column]
+                    best[query, size] = low[query, column]
                     rows[query, size] = start + column
                     filled[query] = size + 1
                     if size + 1 == 2 * width:
@@ -93,104 +101,119 @@ def keep_smallest(
                         filled[query] = width
                         most = best[query, width - 1]
                         limit[query] = most
+            first = _next_under(low, query, first + _CHUNK, most)
 
 
 @compiled
-def _bound_exceeds(
-    point: np.ndarray, coarse: np.ndarray, fine: np.ndarray, places: int, squared: float
-) -> bool:
-    """Whether the second look (T, A + F + 1) against one reference shows more than `squared`, a sum over D."""
-    for tile in range(point.shape[0]):
-        norms = (
-            np.sqrt(np.float64(coarse[tile, places + 1])) * 2.0
-        )  # of reference; the query's is as good as bounded
-        allowed = np.sqrt(squared)
-        margin = (2.0 * norms + allowed) * _UNIT
-        ceiling = (allowed + margin) / (1.0 - _SUM_32)
+def _second_look(
+    point: np.ndarray, asked: int, pose: int, coarse: np.ndarray, fine: np.ndarray, row: int, most: float
+) -> float:
+    """Lower bound, a sum over D, on the squared distance of a query in one pose to a reference; inf above `most`.
+
+    Computed coordinates are off by at most _UNIT (|a| + |b|) as a vector, and |a| <= |b| + distance.
+    """
+    worst, places = 0.0, coarse.shape[2] - 3
+    for tile in range(point.shape[2]):
+        norm = np.sqrt(np.float64(coarse[row, tile, places + 1]))
+        ceiling = (np.sqrt(most) * (1.0 + _UNIT) + 3.0 * _UNIT * norm) / (1.0 - _SUM_32)
         ceiling = ceiling * ceiling + _UNDERFLOW
         total = np.float32(0.0)
         for column in range(places):
-            gap = point[tile, column] - coarse[tile, column]
+            gap = point[asked, pose, tile, column] - coarse[row, tile, column]
             total += gap * gap
         if total > ceiling:
-            return True
-        for first in range(0, fine.shape[1], _PIECE):
-            for column in range(first, min(first + _PIECE, fine.shape[1])):
-                gap = point[tile, places + column] - fine[tile, column]
-                total += gap * gap
-            if total > ceiling:
-                return True
-    return False
+            return np.inf
+        for column in range(fine.shape[2]):
+            gap = point[asked, pose, tile, np.uint64(places) + np.uint64(column)] - fine[row, tile, column]
+            total += gap * gap
+        if total > ceiling:
+            return np.inf
+        least = np.sqrt(max(0.0, np.float64(total) - _UNDERFLOW)) * (1.0 - _SUM_32) - 3.0 * _UNIT * norm
+        if least > 0.0:
+            least /= 1.0 + _UNIT
+            worst = max(worst, least * least)
+    return worst
 
 
 @compiled
-def _exact(query: np.ndarray, vector: np.ndarray, most: float) -> float:
-    """Largest over tiles of the mean squared difference (T, D), by subtraction in float64; inf once above `most`."""
-    values = vector.shape[1]
+def _exact(query: np.ndarray, asked: int, pose: int, vectors: np.ndarray, row: int, most: float) -> float:
+    """Largest over tiles of the mean squared difference, by subtraction in float64; inf once above `most`."""
+    values = vectors.shape[2]
     ceiling = most * values
     worst = 0.0
-    for tile in range(vector.shape[0]):
+    for tile in range(vectors.shape[1]):
         total = 0.0
-        for first in range(0, values, _PIECE):
-            for column in range(first, min(first + _PIECE, values)):
-                gap = np.float64(query[tile, column]) - np.float64(vector[tile, column])
-                total += gap * gap
-            if total > ceiling:
-                return np.inf
+        for column in range(values):
+            gap = np.float64(query[asked, pose, tile, column]) - np.float64(vectors[row, tile, column])
+            total += gap * gap
+        if total > ceiling:
+            return np.inf
         worst = max(worst, total)
     return worst / values
 
 
 @compiled
 def _pair(
-    query: np.ndarray, point: np.ndarray, coarse: np.ndarray, fine: np.ndarray, vector: np.ndarray, places: int,
-    most: float,
+    query: np.ndarray, point: np.ndarray, asked: int, coarse: np.ndarray, fine: np.ndarray, vectors: np.ndarray,
+    row: int, most: float,
 ) -> float:  # fmt: skip
-    """Smallest over poses (P, T, .) of the distance to one reference, squared; inf where it is above `most`."""
-    nearest = np.inf
-    for pose in range(query.shape[0]):
+    """Smallest over poses of the squared distance of a query to a reference; inf where it is above `most`."""
+    nearest, values = np.inf, vectors.shape[2]
+    for pose in range(query.shape[1]):
         reach = min(most, nearest) * _ROUNDING
-        if fine.shape[1] and _bound_exceeds(point[pose], coarse, fine, places, reach * vector.shape[1]):
+        if fine.shape[2] and _second_look(point, asked, pose, coarse, fine, row, reach * values) == np.inf:
             continue
-        nearest = min(nearest, _exact(query[pose], vector, reach))
+        nearest = min(nearest, _exact(query, asked, pose, vectors, row, reach))
     return nearest if nearest <= most else np.inf
 
 
 @compiled
-def _insert(squared: np.ndarray, rows: np.ndarray, value: float, row: int) -> None:
-    """Into one query's list (K,), ascending by distance and then by row, when it belongs there."""
-    last = squared.shape[0] - 1
-    if value > squared[last] or (value == squared[last] and (np.isinf(value) or row > rows[last])):
+def _insert(squared: np.ndarray, rows: np.ndarray, asked: int, value: float, row: int) -> None:
+    """Into one query's list (Q, K), ascending by distance and then by row, when it belongs there."""
+    place = squared.shape[1] - 1
+    last = squared[asked, place]
+    if value > last or (value == last and (np.isinf(value) or row > rows[asked, place])):
         return
-    place = last
-    while place > 0 and (
-        squared[place - 1] > value or (squared[place - 1] == value and rows[place - 1] > row)
-    ):
-        squared[place] = squared[place - 1]
-        rows[place] = rows[place - 1]
+    while place > 0:
+        before = squared[asked, place - 1]
+        if before < value or (before == value and rows[asked, place - 1] < row):
+            break
+        squared[asked, place] = before
+        rows[asked, place] = rows[asked, place - 1]
         place -= 1
-    squared[place] = value
-    rows[place] = row
+    squared[asked, place] = value
+    rows[asked, place] = row
 
 
 @compiled
 def settle(
     query: np.ndarray, point: np.ndarray, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, places: int, squared: np.ndarray, rows: np.ndarray,
+    vectors: np.ndarray, squared: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
     """Measure what was kept of each query, nearest bound first, until no bound can beat the K-th (Seidl, Kriegel 1998).
 
-    query (Q, P, T, D), point (Q, P, T, A + F + 1), low and kept (Q, W) ascending, -1 where unfilled; references coarse
+    query (Q, P, T, D), point (Q, P, T, A + F + 1), low and kept (Q, W), -1 where unfilled; references coarse
     (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); squared and rows (Q, K) are filled.
     """
-    values = vectors.shape[2]
+    values, width = vectors.shape[2], kept.shape[1]
+    second = np.empty(width)
     for asked in range(query.shape[0]):
-        for place in range(kept.shape[1]):
+        size = 0
+        while size < width and kept[asked, size] >= 0:
+            second[size] = low[asked, size]
+            if fine.shape[2]:
+                nearest = np.inf
+                for pose in range(query.shape[1]):
+                    found = _second_look(point, asked, pose, coarse, fine, kept[asked, size], nearest)
+                    nearest = min(nearest, found)
+                second[size] = nearest
+            size += 1
+        for place in np.argsort(second[:size]):
             row, most = kept[asked, place], squared[asked, -1]
-            if row < 0 or low[asked, place] > most * values * _ROUNDING:
+            if second[place] > most * values * _ROUNDING:
                 break
-            found = _pair(query[asked], point[asked], coarse[row], fine[row], vectors[row], places, most)
-            _insert(squared[asked], rows[asked], found, row)
+            found = _pair(query, point, asked, coarse, fine, vectors, row, most)
+            _insert(squared, rows, asked, found, row)
 
 
 @compiled
@@ -201,43 +224,36 @@ def gather_hits(
     """Places of a tile of bounds (Q, B) that are at most `ceiling` (Q,), query by query, and how many they are."""
     count = 0
     for asked in range(low.shape[0]):
-        line, most = low[asked], ceiling[asked]
-        for first in range(0, line.shape[0], _CHUNK):
-            last = min(first + _CHUNK, line.shape[0])
-            hits = 0
-            for column in range(first, last):
-                hits += line[column] <= most
-            if hits == 0:
-                continue
-            for column in range(first, last):
-                if line[column] <= most and not _inside(group[start + column], absent[asked]):
+        first = _next_under(low, asked, 0, ceiling[asked])
+        while first < low.shape[1]:
+            for column in range(first, min(first + _CHUNK, low.shape[1])):
+                if low[asked, column] <= ceiling[asked] and not _inside(group[start + column], absent, asked):
                     query[count] = asked
                     row[count] = start + column
                     count += 1
+            first = _next_under(low, asked, first + _CHUNK, ceiling[asked])
     return count
 
 
 @compiled
 def settle_hits(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, places: int, limit: np.ndarray, squared: np.ndarray, rows: np.ndarray,
+    vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
     """Measure pairs (n,) of `gather_hits`; those within `limit` (Q,) enter their query's list (Q, K)."""
     for place in range(len(asked)):
         one, row = asked[place], kept[place]
         most = min(limit[one], squared[one, -1])
-        found = _pair(query[one], point[one], coarse[row], fine[row], vectors[row], places, most)
-        _insert(squared[one], rows[one], found, row)
+        found = _pair(query, point, one, coarse, fine, vectors, row, most)
+        _insert(squared, rows, one, found, row)
 
 
 @compiled
 def measure_hits(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, places: int, limit: np.ndarray, squared: np.ndarray,
+    vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray,
 ) -> None:  # fmt: skip
     """squared (n,): the distances of such pairs, inf where they are above `limit` (Q,)."""
     for place in range(len(asked)):
         one, row = asked[place], kept[place]
-        squared[place] = _pair(
-            query[one], point[one], coarse[row], fine[row], vectors[row], places, limit[one]
-        )
+        squared[place] = _pair(query, point, one, coarse, fine, vectors, row, limit[one])

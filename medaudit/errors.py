@@ -25,6 +25,18 @@ class DeviceUnavailable(UsageProblem):
     """The device asked for is not on this machine."""
 
 
+class MemoryTooSmall(UsageProblem):
+    """The memory allowed does not hold what is looked at together."""
+
+
+class EngineUnavailable(UsageProblem):
+    """The machines that were to search are not there, or what is needed to reach them is not installed."""
+
+
+class ClusterLost(MedauditError):
+    """The machines that searched were lost, or one of them cannot do its part; the draft stays for the next call."""
+
+
 class OutputExists(UsageProblem):
     """The output folder is taken by something this command did not make."""
 

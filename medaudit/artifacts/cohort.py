@@ -83,8 +83,12 @@ class Cohort:
 
     def unit(self, rows: Sequence[int] | np.ndarray | slice) -> np.ndarray:
         """(n, Y, X) float32 in [0, 1] for the rows named."""
-        raw = np.asarray(self.pixels[rows])
-        return raw.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
+        return to_unit(np.asarray(self.pixels[rows]))
+
+
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 of any shape → float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def open_cohort(path: Path, *, verify: bool = True) -> Cohort:

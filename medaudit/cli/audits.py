@@ -9,15 +9,20 @@ import typer
 from medaudit.cli.options import (
     CopyNetwork,
     Device,
+    Engine,
     Holdout,
     Json,
+    Memory,
     Model,
     OptionalConfig,
     Out,
     Quiet,
+    RayAddress,
+    SearchEngine,
     Seed,
     Synthetic,
     Train,
+    memory_bytes,
 )
 from medaudit.cli.screen import carry_out
 
@@ -57,6 +62,9 @@ def audit(
             "what was given up. Default: as in the config, or full.",
         ),
     ] = None,
+    engine: SearchEngine = Engine.local,
+    ray_address: RayAddress = None,
+    memory: Memory = "1GiB",
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -76,6 +84,7 @@ def audit(
         settings = settings.model_copy(update={"one_image_one_patient": True})
     if controls is not None:
         settings = settings.model_copy(update={"controls": controls.value})
+    working = memory_bytes(memory)
     carry_out(
         "audit",
         lambda screen: stage.run(
@@ -87,6 +96,9 @@ def audit(
             device=device,
             seed=seed,
             progress=screen,
+            memory_bytes=working,
+            engine=engine.value,
+            ray_address=ray_address,
             copy_network=copy_network,
             keep_encoder=keep_encoder,
         ),
@@ -108,6 +120,9 @@ def extract(
         Path | None,
         typer.Option("--synthetic", help="Use this cohort of the same model instead of generating."),
     ] = None,
+    engine: SearchEngine = Engine.local,
+    ray_address: RayAddress = None,
+    memory: Memory = "1GiB",
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -121,6 +136,7 @@ def extract(
     """
     from medaudit.stages import extract as stage
 
+    working = memory_bytes(memory)
     carry_out(
         "extract",
         lambda screen: stage.run(
@@ -134,6 +150,9 @@ def extract(
             device=device,
             seed=seed,
             progress=screen,
+            memory_bytes=working,
+            engine=engine.value,
+            ray_address=ray_address,
         ),
         as_json=as_json,
         quiet=quiet,

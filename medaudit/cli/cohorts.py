@@ -11,12 +11,14 @@ from medaudit.cli.options import (
     Json,
     Layout,
     Manifest,
+    Memory,
     Out,
     PatientRegex,
     Quiet,
     Seed,
     Source,
     Train,
+    memory_bytes,
 )
 from medaudit.cli.screen import carry_out
 
@@ -157,6 +159,7 @@ def dedup(
     against: Annotated[
         Path | None, typer.Option("--against", help="A second cohort, to find films that stand in both.")
     ] = None,
+    memory: Memory = "1GiB",
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -167,9 +170,12 @@ def dedup(
     """
     from medaudit.stages import dedup as stage
 
+    working = memory_bytes(memory)
     carry_out(
         "dedup",
-        lambda screen: stage.run(cohort, out, against=against, seed=seed, progress=screen),
+        lambda screen: stage.run(
+            cohort, out, against=against, seed=seed, progress=screen, memory_bytes=working
+        ),
         as_json=as_json,
         quiet=quiet,
     )

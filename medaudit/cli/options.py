@@ -1,9 +1,34 @@
 """Options that several commands share, spelled once."""
 
+import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from medaudit.errors import UsageProblem
+
+_UNITS = {"B": 1, **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}}
+_UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
+
+
+class Engine(StrEnum):
+    """Who searches."""
+
+    local = "local"
+    ray = "ray"
+
+
+def memory_bytes(text: str) -> int:
+    """`2GB`, `512 MB`, `1.5GiB` → bytes. Raises UsageProblem for what is no size."""
+    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]{1,3})\s*", text)
+    if match is None or match[2].upper() not in _UNITS:
+        raise UsageProblem(
+            f"--memory {text!r} is no size; write a number with a unit, such as 2GB, 512MB or 1.5GiB"
+        )
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
 
 Seed = Annotated[int, typer.Option("--seed", help="Every random number of the run follows from it.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0 ... or mps.")]
@@ -39,3 +64,21 @@ CopyNetwork = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]
 OptionalConfig = Annotated[Path | None, typer.Option("--config", help="YAML file with audit settings.")]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory", metavar="SIZE", help="Working memory: 2GB, 512MB, 1.5GiB; on a cluster, of each worker."
+    ),
+]
+SearchEngine = Annotated[
+    Engine, typer.Option("--engine", help="Who searches: this process, or the workers of a Ray cluster.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="Of a cluster that runs: auto, HOST:PORT or ray://HOST:PORT. Without it --engine ray takes this "
+        "machine's cores.",
+    ),
+]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,27 +19,32 @@ from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.store import canonical, versions
 from medaudit.detectors import Detector, VectorDetector, label
 from medaudit.detectors.copynet.detector import EncoderDetector
-from medaudit.errors import EmbeddingsMismatch
+from medaudit.errors import EmbeddingsMismatch, MemoryTooSmall
 from medaudit.progress import Progress
+from medaudit.protocol.engines import HERE, Engine
 from medaudit.protocol.found import Found
+from medaudit.protocol.shared import Mapped, SharedDescriptions, SharedRows
 from medaudit.protocol.sides import Side
 from medaudit.stats.matching import copy_scores
 
 if TYPE_CHECKING:
     from medaudit.search.index import Index
+    from medaudit.search.nearest import Neighbours
 
 _PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
+_COPIES = 3  # of the poses while they are made
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how large: torch device, working memory, progress, and the path of a scratch file by name."""
+    """Where and how large: torch device, working memory, progress, the path of a scratch file by name, who searches."""
 
     device: str
     memory_bytes: int
     progress: Progress
     scratch: Callable[[str], Path]
+    engine: Engine = HERE
 
     @property
     def search_bytes(self) -> int:
@@ -47,13 +52,25 @@ class Machine:
         return self.memory_bytes // 2
 
 
+def check_memory(memory_bytes: int, side: Side) -> None:
+    """Raise MemoryTooSmall unless one image of the side can ask: a quarter of the memory is for those that do."""
+    least = 4 * _COPIES * side.images(slice(0, 1)).nbytes
+    if memory_bytes < least:
+        size = " x ".join(str(length) for length in side.cohort.image_shape)
+        raise MemoryTooSmall(
+            f"images of {size} need at least {-(-least // 1000):,} kB to be compared one by one, and more to be "
+            "quick; raise --memory"
+        )
+
+
 @dataclass(frozen=True)
 class Described:
-    """A side's descriptions (M, T, D) float32 and their index."""
+    """A side's descriptions (M, T, D) float32: `asked` is their index, or what an engine that works apart published."""
 
     side: Side
     detector: VectorDetector
-    index: "Index"
+    asked: Any
+    shape: tuple[int, ...]  # (T, D)
 
     @classmethod
     def of(cls, side: Side, detector: VectorDetector, machine: Machine) -> "Described":
@@ -63,24 +80,26 @@ class Described:
         from medaudit.search.projection import axes_values
 
         if isinstance(detector, EncoderDetector) and side.cohort.id in detector.saved:
-            return cls._saved(side, detector)
+            return cls._saved(side, detector, machine.engine)
         whole = np.array_equal(side.rows, side.cohort.in_use)
         saved = index_folder(side.cohort, detector)
         if whole and saved.is_dir():
-            return cls(
-                side, detector, stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
-            )
+            opened = stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
+            return cls._by(machine.engine, side, detector, opened)
         shape = detector.describe(side.images(slice(0, 1))).shape[1:]
+        if machine.engine.apart:
+            shared = SharedDescriptions.of(side, detector, shape)
+            return cls(side, detector, machine.engine.publish(shared), shape)
         if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
             held = np.empty((len(side), *shape), dtype=np.float32)
             for part in _parts(len(side), _PORTION):
                 held[part] = detector.describe(side.images(part))
-            return cls(side, detector, Index.of(held))
+            return cls(side, detector, Index.of(held), shape)
         folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")
-        return cls(side, detector, grow_index(folder, side, detector, machine.progress, seal=False))
+        return cls(side, detector, grow_index(folder, side, detector, machine.progress, seal=False), shape)
 
     @classmethod
-    def _saved(cls, side: Side, detector: EncoderDetector) -> "Described":
+    def _saved(cls, side: Side, detector: EncoderDetector, engine: Engine) -> "Described":
         rows = detector.saved[side.cohort.id]
         if len(rows) != len(side):
             raise EmbeddingsMismatch(
@@ -88,7 +107,17 @@ class Described:
             )
         from medaudit.search.index import Index
 
-        return cls(side, detector, Index.of(np.array(rows[:, None], dtype=np.float32)))
+        shape = (1, rows.shape[1])
+        if engine.apart:
+            return cls(side, detector, engine.publish(SharedRows(Mapped.of(rows), shape)), shape)
+        return cls(side, detector, Index.of(np.array(rows[:, None], dtype=np.float32)), shape)
+
+    @classmethod
+    def _by(cls, engine: Engine, side: Side, detector: VectorDetector, index: "Index") -> "Described":
+        """An index that stands in files: searched here, or its descriptions mapped again by whoever works apart."""
+        shape = index.vectors.shape[1:]
+        asked = engine.publish(SharedRows(Mapped.of(index.vectors), shape)) if engine.apart else index
+        return cls(side, detector, asked, shape)
 
     def __len__(self) -> int:
         return len(self.side)
@@ -99,40 +128,40 @@ class Described:
 
     def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
-        copies = 3  # of the poses while they are made
-        fitting = machine.memory_bytes // 4 // (copies * 4 * poses * prod(self.index.vectors.shape[1:]))
+        fitting = machine.memory_bytes // 4 // (_COPIES * 4 * poses * prod(self.shape))
         return _parts(count, max(1, min(fitting, _ASKING // poses)))
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
         """(G, Y, X) in each pose → nearest image of T, its score against the k nearest, and the best other patient."""
-        from medaudit.search.nearest import nearest
+        found = self.nearest(self.detector.poses(images), k, self.side.groups, leave_out, machine)
+        score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
+        return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
 
-        found = nearest(
-            self.detector.poses(images),
-            self.index,
+    def nearest(
+        self, queries: np.ndarray, k: int, groups: np.ndarray, leave_out: np.ndarray | None, machine: Machine
+    ) -> "Neighbours":
+        """The k nearest of each query (G, P, T, D) by the machine's engine; see search.nearest."""
+        return machine.engine.nearest(
+            queries,
+            self.asked,
             k,
-            reference_group=self.side.groups,
+            reference_group=groups,
             leave_out=leave_out,
             device=machine.device,
             memory_bytes=machine.search_bytes,
         )
-        self.index.release()
-        score, runner_up_score = copy_scores(found.distance, found.runner_up_distance)
-        return Found(found.index[:, 0], found.distance[:, 0], score, found.runner_up_index, runner_up_score)
 
     def crowd(self, rows: np.ndarray, radius: float, machine: Machine) -> tuple[np.ndarray, np.ndarray]:
         """(N,) rows → images (N,) and patients (N,) of the side within the radius of each, itself included."""
-        from medaudit.search.nearest import count_within
-
         matched, back = np.unique(rows, return_inverse=True)
         parts = []
         machine.progress.start(f"{self.detector.name}-eidetic", len(matched))
         for part in self.shares(len(matched), 1, machine):
             queries = self.detector.describe(self.side.images(matched[part]))[:, None]
             parts.append(
-                count_within(
+                machine.engine.count_within(
                     queries,
-                    self.index,
+                    self.asked,
                     radius,
                     self.side.groups,
                     device=machine.device,

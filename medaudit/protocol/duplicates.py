@@ -56,8 +56,6 @@ def find_doubles(train: Side, holdout: Side, machine: Machine, seed: int) -> Dou
 
 def lines(side: Side, machine: Machine, seed: int) -> dict[str, float]:
     """The largest distance of a duplicate, for each of the two detectors, from a sample of the side."""
-    from medaudit.search.nearest import nearest
-
     rng = seeds.generator(seed, "duplicates")
     places = np.sort(rng.permutation(len(side))[:_SAMPLE])
     films = side.images(places)
@@ -66,15 +64,8 @@ def lines(side: Side, machine: Machine, seed: int) -> dict[str, float]:
     for detector in (SEARCHED, CHECKED):
         own = detector.describe(films)
         moved = pair_distances(np.concatenate([own, own]), detector.describe(np.stack(twins)))
-        strangers = nearest(
-            own[:, None],
-            Described.of(side, detector, machine),
-            1,
-            reference_group=side.groups,
-            leave_out=side.groups[places],
-            device=machine.device,
-            memory_bytes=machine.search_bytes,
-        )
+        described = Described.of(side, detector, machine)
+        strangers = described.nearest(own[:, None], 1, side.groups, side.groups[places], machine)
         found[detector.name] = duplicate_line(moved, strangers.distance[:, 0])
     return found
 
@@ -110,21 +101,13 @@ def _candidates(
     machine: Machine,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(n,) places in asking and (n,) in asked: the nearest few of each that lie within the first line."""
-    from medaudit.search.nearest import nearest
-
     described = Described.of(asked, SEARCHED, machine)
     left, right = [], []
     machine.progress.start("duplicates", len(asking))
     for part in described.shares(len(asking), 1, machine):
-        found = nearest(
-            SEARCHED.describe(asking.images(part))[:, None],
-            described,
-            _NEAREST,
-            reference_group=groups,
-            leave_out=None if leave_out is None else leave_out[part],
-            device=machine.device,
-            memory_bytes=machine.search_bytes,
-        )
+        queries = SEARCHED.describe(asking.images(part))[:, None]
+        without = None if leave_out is None else leave_out[part]
+        found = described.nearest(queries, _NEAREST, groups, without, machine)
         row, column = np.nonzero(found.distance <= limits[SEARCHED.name])
         left.append(np.arange(len(asking))[part][row])
         right.append(found.index[row, column])

@@ -85,7 +85,8 @@ class FollowUps:
             barred = np.zeros((len(asking), len(self.side)), dtype=bool)
             for row, person in enumerate(asking):
                 barred[row, self.twins[person]] = True
-            parts.append(index.ask_beside(self.side.images(self.place[asking.start : asking.stop]), barred))
+            films = self.side.images(self.place[asking.start : asking.stop])
+            parts.append(index.ask_beside(films, barred, machine))
             machine.progress.advance(len(asking))
         return Found.joined(parts)
 

@@ -4,6 +4,7 @@ Memory: see `described`; beside it about 40 bytes an image that asked. Axes: G i
 """
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +21,31 @@ def search(
 
     Remembered under `name`, so that a killed audit goes on after its last whole portion.
     """
+    whole = machine.scratch(f"{name}.npz")
+    if whole.is_file():
+        return _read(whole)
     parts: list[Found] = []
     machine.progress.start(name, len(images))
     for part in train.portions(len(images), machine):
         kept = machine.scratch(f"{name}-{part.start}-{part.stop}.npz")
         if kept.is_file():
-            with np.load(kept, allow_pickle=False) as archive:
-                parts.append(Found(**archive))
+            parts.append(_read(kept))
         else:
             out = None if leave_out is None else leave_out[part]
             parts.append(train.ask(images.images(part), k, out, machine))
-            stream = BytesIO()
-            np.savez(stream, **vars(parts[-1]))
-            write_whole(kept, stream.getvalue())
+            _write(kept, parts[-1])
         machine.progress.advance(part.stop - part.start)
-    return Found.joined(parts)
+    found = Found.joined(parts)
+    _write(whole, found)  # a second look at the remainder reads it
+    return found
+
+
+def _read(kept: Path) -> Found:
+    with np.load(kept, allow_pickle=False) as archive:
+        return Found(**archive)
+
+
+def _write(kept: Path, found: Found) -> None:
+    stream = BytesIO()
+    np.savez(stream, **vars(found))
+    write_whole(kept, stream.getvalue())

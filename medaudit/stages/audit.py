@@ -25,7 +25,8 @@ from medaudit.protocol.audit import examine_cohorts
 from medaudit.protocol.audit_summary import summary
 from medaudit.protocol.audit_tables import tables
 from medaudit.protocol.belonging import open_sides
-from medaudit.protocol.described import Machine
+from medaudit.protocol.described import Machine, check_memory
+from medaudit.protocol.engines import LOCAL, open_engine
 from medaudit.protocol.outlook import whole_record
 from medaudit.stages.encoders import CopyNetwork
 from medaudit.stages.outcome import Outcome
@@ -48,13 +49,16 @@ def run(
     copy_network: str | None = None,
     keep_encoder: Path | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    engine: str = LOCAL,
+    ray_address: str | None = None,
 ) -> Outcome:
     """Audit S against T with H as unseen people; the exit code is the verdict's.
 
     `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha;
-    `copy_network`: `train`, or an encoder's path; `keep_encoder`: where to keep the one that is trained.
+    `copy_network`: `train`, or an encoder's path; `keep_encoder`: where to keep the one that is trained;
+    `engine`: local or ray, `ray_address`: of a cluster that runs. The engine leaves no trace in the findings.
     Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem,
-    EncoderProblem.
+    EncoderProblem, EngineUnavailable, ClusterLost.
     """
     settings = settings or AuditSettings()  # type: ignore[call-arg]
     if not 0 <= alpha_spent < settings.alpha:
@@ -66,6 +70,7 @@ def run(
     sides = open_sides(train, holdout, synthetic, left_out)
     if len(sides[0]) < 2:
         raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
+    check_memory(memory_bytes, sides[0])
     network = CopyNetwork.of(
         copy_network, keep_encoder, sides[0], settings.copynet, seed, processor, progress
     )
@@ -82,8 +87,8 @@ def run(
         {name: side.cohort.id for name, side in zip(("train", "holdout", "synthetic"), sides, strict=True)},
     )
     if finished(out, request) is None:
-        with Draft(out, request) as draft:
-            machine = Machine(processor, memory_bytes, progress, draft.scratch)
+        with open_engine(engine, ray_address, processor, memory_bytes) as by, Draft(out, request) as draft:
+            machine = Machine(processor, memory_bytes, progress, draft.scratch, by)
             detectors = network.detectors(sides[0], machine)
             case, examined, plants = examine_cohorts(*sides, detectors, settings, alpha_spent, seed, machine)
             record = whole_record(case, examined, plants, left_out, seed, machine)

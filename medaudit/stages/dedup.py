@@ -16,7 +16,7 @@ from medaudit.devices import pick_device
 from medaudit.errors import EmptyCohort
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.belonging import check_sizes
-from medaudit.protocol.described import Machine
+from medaudit.protocol.described import Machine, check_memory
 from medaudit.protocol.duplicates import between, lines, within
 from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
@@ -53,12 +53,13 @@ def run(
 ) -> Outcome:
     """Mark near-duplicates; with `against`, films that the other cohort holds too are set aside as well.
 
-    Raises CohortMismatch for images of different sizes, EmptyCohort when nothing would stay in use.
+    Raises CohortMismatch for images of different sizes, EmptyCohort when nothing would stay in use, MemoryTooSmall.
     """
     source = open_cohort(cohort)
     other = None if against is None else open_cohort(against)
     if other is not None:
         check_sizes(source, other)
+    check_memory(memory_bytes, Side.of(source))
     parents = {"cohort": source.id} | ({} if other is None else {"against": other.id})
     request = Request("cohort", {"command": "dedup"}, seed, parents)
     if finished(out, request) is None:

@@ -28,8 +28,9 @@ from medaudit.devices import pick_device
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.belonging import check_real, open_sides
-from medaudit.protocol.described import Machine
+from medaudit.protocol.described import Machine, check_memory
 from medaudit.protocol.duplicates import find_doubles
+from medaudit.protocol.engines import LOCAL, open_engine
 from medaudit.protocol.examination import match_table
 from medaudit.protocol.extract_record import Attack, extraction_record, summary
 from medaudit.protocol.matching_repeats import half_of_alpha, match
@@ -60,31 +61,32 @@ def run(
     *,
     synthetic: Path | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    engine: str = LOCAL,
+    ray_address: str | None = None,
 ) -> Outcome:
     """Generate `count` images (or take the cohort `synthetic`), group the repeats, match them with T and H.
 
-    The exit code is the verdict's. Raises UsageProblem, CohortMismatch, PatientInBothSplits, ReferenceTooSmall, and
-    what loading the model raises.
+    `engine` and `ray_address` as in `audit`. The exit code is the verdict's. Raises UsageProblem, CohortMismatch,
+    PatientInBothSplits, ReferenceTooSmall, EngineUnavailable, ClusterLost, and what loading the model raises.
     """
     if count < 2 or clique_size < 2:
         raise UsageProblem("count and clique size must be at least 2")
     processor = str(pick_device(device))
     cohorts = {"train": open_cohort(train), "holdout": open_cohort(holdout)}
     check_real(cohorts["train"], cohorts["holdout"])
+    check_memory(memory_bytes, Side.of(cohorts["train"]))
     parents = {"model": _model_id(model), **{name: cohort.id for name, cohort in cohorts.items()}}
     settings = {"command": "extract", "clique_size": clique_size, "alpha": ALPHA, "neighbours": NEIGHBOURS}
-    if synthetic is None:
-        settings["count"] = count
-    else:
-        parents["synthetic"] = _made_by(synthetic, parents["model"])
+    settings |= {"count": count} if synthetic is None else {}
+    parents |= {} if synthetic is None else {"synthetic": _made_by(synthetic, parents["model"])}
     request = Request("findings", settings, seed, parents)
     if finished(out, request) is None:
-        with Draft(out, request) as draft:
+        with open_engine(engine, ray_address, processor, memory_bytes) as by, Draft(out, request) as draft:
             source = synthetic if synthetic is not None else draft.path / GENERATED
             if synthetic is None:
                 generate.run(model, count, source, device=device, seed=seed, progress=progress)
             sides = open_sides(train, holdout, source, ())
-            machine = Machine(processor, memory_bytes, progress, draft.scratch)
+            machine = Machine(processor, memory_bytes, progress, draft.scratch, by)
             attack = _attack(*sides, clique_size, seed, machine)
             write_record(draft.file(EXTRACT_JSON), extraction_record(attack))
             _write_tables(draft, attack)
@@ -127,9 +129,8 @@ def _write_tables(draft: Draft, attack: Attack) -> None:
         "clique": [number for number, members in enumerate(groups) for _ in members],
         "synthetic_id": [int(synthetic.rows[place]) for members in groups for place in members],
     }
-    pq.write_table(
-        pa.table(columns, schema=pa.schema([(name, pa.int64()) for name in columns])), draft.file(CLIQUES)
-    )
+    schema = pa.schema([(name, pa.int64()) for name in columns])
+    pq.write_table(pa.table(columns, schema=schema), draft.file(CLIQUES))
 
 
 def _model_id(model: Path) -> str:

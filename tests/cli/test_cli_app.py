@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from medaudit.cli import app as front
-from medaudit.errors import CohortMismatch, MedauditError, NotReleasable
+from medaudit.cli.options import memory_bytes
+from medaudit.errors import CohortMismatch, MedauditError, NotReleasable, UsageProblem
 
 COMMANDS = {
     "inspect", "ingest", "split", "dedup", "index", "train", "generate", "audit", "extract", "report", "release",
@@ -145,3 +146,25 @@ def test_version() -> None:
     done = call("--version")
     assert done.returncode == 0
     assert re.fullmatch(r"medaudit \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2GB", 2 * 10**9),
+        ("512MB", 512 * 10**6),
+        ("1.5GiB", 3 << 29),
+        (" 64 kib ", 64 << 10),
+        ("3tb", 3 * 10**12),
+        ("7B", 7),
+    ],
+)
+def test_memory_is_read_with_its_unit(text: str, expected: int) -> None:
+    assert memory_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2", "GB", "-1GB", "1,5GB", "2 gigs", "1e9B", "infGB", "2GBB", "2G B"])
+def test_memory_that_cannot_be_read_is_a_usage_problem(text: str) -> None:
+    with pytest.raises(UsageProblem, match="such as 2GB") as caught:
+        memory_bytes(text)
+    assert caught.value.exit_code == 2

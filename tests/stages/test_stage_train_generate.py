@@ -219,3 +219,36 @@ def test_two_processes_make_one_model_and_the_same_cohort(tmp_path: Path):
         np.loadtxt(p / "M" / "loss.csv", delimiter=",", skiprows=1) for p in (tmp_path, tmp_path / "two")
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+FOUR = """
+import sys
+from pathlib import Path
+from medaudit.stages import generate
+model, folder = (Path(a) for a in sys.argv[1:])
+generate.run(model, 11, folder / "S", device="cpu", seed=4)
+generate.run(model, 3, folder / "few", device="cpu", seed=4)
+"""
+
+
+@pytest.mark.slow
+def test_four_processes_generate_what_one_does(tmp_path: Path):
+    """`accelerate launch --cpu --num_processes 4`: 11 images in blocks of 4, and 3, fewer than there are processes."""
+    train.run(cohort(tmp_path / "T"), config(tmp_path), tmp_path / "M", "cpu", seed=1)
+    (tmp_path / "worker.py").write_text(FOUR)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "4"),
+            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+            *("--main_process_port", "0", "--num_cpu_threads_per_process", "1"),
+            *(str(tmp_path / "worker.py"), str(tmp_path / "M"), str(tmp_path / "four")),
+        ],
+        check=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+    )
+    generate.run(tmp_path / "M", 11, tmp_path / "one" / "S", device="cpu", seed=4)
+    generate.run(tmp_path / "M", 3, tmp_path / "one" / "few", device="cpu", seed=4)
+    assert files(tmp_path / "four") == files(tmp_path / "one")
+    assert len(files(tmp_path / "one")) == 6

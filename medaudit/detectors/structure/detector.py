@@ -6,7 +6,8 @@ scale, shift, crop, tone, text boxes, half images and blends, where pixel detect
 Axes: N films that ask, M training films, K candidates.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from medaudit.detectors.structure.score import stand_out
 from medaudit.detectors.structure.sweep import PoseSweep
 
 CANDIDATES = 8
-_TOGETHER = 8  # films that ask at once
+TOGETHER = 8  # films that ask at once
 _PORTION = 64  # films read at once
 
 
@@ -39,6 +40,13 @@ class Aligned:
     sign: np.ndarray
     candidates: np.ndarray
     distances: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Aligned]") -> "Aligned":
+        """One after the other."""
+        return cls(
+            *(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
+        )
 
 
 class StructureIndex:
@@ -75,6 +83,12 @@ class StructureIndex:
         self.sweep = PoseSweep(middle(), count)
         self.held = None if held is None else Films.joined(held)
 
+    def with_images(self, images: Callable[[np.ndarray], np.ndarray]) -> "StructureIndex":
+        """The same index over another way to the same films, without the bands that are held: light to carry."""
+        other = copy(self)
+        other.images, other.held = images, None
+        return other
+
     def ask(
         self, images: np.ndarray, leave_out: np.ndarray | None = None, barred: np.ndarray | None = None
     ) -> Aligned:
@@ -83,16 +97,14 @@ class StructureIndex:
         Without the films of the patient `leave_out` (N,), and without those that are `barred` (N, M) bool.
         """
         parts = []
-        for start in range(0, len(images), _TOGETHER):
-            part = slice(start, start + _TOGETHER)
+        for start in range(0, len(images), TOGETHER):
+            part = slice(start, start + TOGETHER)
             out = None if barred is None else barred[part]
             if leave_out is not None:
                 own = self.groups[None] == leave_out[part, None]
                 out = own if out is None else own | out
             parts.append(self._ask(images[part], out))
-        return Aligned(
-            *(np.concatenate(column) for column in zip(*(vars(part).values() for part in parts), strict=True))
-        )
+        return Aligned.joined(parts)
 
     def _ask(self, images: np.ndarray, barred: np.ndarray | None) -> Aligned:
         films = read_films(images).to(self.device)

@@ -133,8 +133,13 @@ class NoiseSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """The deterministic Heun sampler, Karras et al. 2022, algorithm 1 and eq. 5."""
+    """A deterministic sampler over the noise levels of Karras et al. 2022, eq. 5.
 
+    `heun` is their algorithm 1, two evaluations a step but for the last; `multistep` is of third order by what it
+    evaluated before, one evaluation a step. Models made before there was a choice are heun's.
+    """
+
+    solver: Literal["heun", "multistep"] = "heun"
     steps: int = Field(18, ge=2)
     sigma_min: float = Field(0.002, gt=0)
     sigma_max: float = Field(80.0, gt=0)

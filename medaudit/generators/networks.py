@@ -78,7 +78,11 @@ def make_unet2d(arguments: Mapping[str, Any]) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
         from diffusers.models.unets.unet_2d import UNet2DModel
 
-        return UNet2DModel(**arguments)
+        from medaudit.generators.blocks import lean  # loads diffusers as well
+
+        unet = UNet2DModel(**arguments)
+    lean(unet)
+    return unet
 
 
 class UnshuffledUNet(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from medaudit.config import SamplingSettings
-from medaudit.generators.denoising import Denoise, heun, sigma_steps
+from medaudit.generators.denoising import Denoise, solve
 from medaudit.progress import SILENT, Progress
 from medaudit.seeds import derive, generator
 
@@ -97,7 +97,7 @@ def sample_block(
     if model.classes:
         chosen = class_of or model.class_by_frequency(seed)
         classes = torch.tensor([chosen(i) for i in indices], dtype=torch.int64, device=model.device)
-    images = heun(model.denoise, noise, sigma_steps(model.sampling), classes)  # (B, C, Y, X)
+    images = solve(model.denoise, noise, model.sampling, classes)  # (B, C, Y, X)
     low, high = model.value_range
     unit = ((images.to(torch.float32) - low) / (high - low)).clamp(0, 1).mean(1)  # (B, Y, X)
     return unit.cpu().numpy()

@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from medaudit.config import NoiseSettings, SamplingSettings
-from medaudit.generators.denoising import Denoiser, draw_sigma, heun, sigma_steps, weighted_loss
+from medaudit.generators.denoising import (
+    Denoiser,
+    draw_sigma,
+    exponential_weights,
+    heun,
+    multistep,
+    sigma_steps,
+    solve,
+    weighted_loss,
+)
 
 B, Y, X = 3, 4, 7
 
@@ -101,13 +110,27 @@ def test_heun_finds_the_planted_images():
     assert len(set(distance.argmin(1).tolist())) == 5
 
 
-def test_heun_is_of_second_order():
-    """On one Gaussian the solution is known: halving the steps' length must quarter the error."""
-    spread = 0.6
+def test_multistep_finds_the_planted_images_in_few_steps():
+    images = torch.from_numpy(np.random.default_rng(2).uniform(-1, 1, (5, 1, Y, X))).float()
+    noise = torch.from_numpy(np.random.default_rng(3).normal(size=(40, 1, Y, X))).float()
+    made = multistep(posterior_mean(images), noise, sigma_steps(SamplingSettings(steps=8, sigma_min=0.05)))
+    distance = (made[:, None] - images[None]).square().flatten(2).mean(2).sqrt()  # (40, 5)
+    assert float(distance.min(1).values.quantile(0.9)) < 0.02
+    assert len(set(distance.argmin(1).tolist())) == 5
+
+
+def gaussian(spread: float):
+    """The best denoiser for pixels that are normal(0, spread)."""
 
     def denoise(x, sigma, classes):
         return x * (spread**2 / (spread**2 + sigma**2))[:, None, None, None]
 
+    return denoise
+
+
+def test_heun_is_of_second_order():
+    """On one Gaussian the solution is known: halving the steps' length must quarter the error."""
+    spread, denoise = 0.6, gaussian(0.6)
     noise = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     errors = []
     for steps in (16, 32, 64):
@@ -117,3 +140,54 @@ def test_heun_is_of_second_order():
         errors.append(abs(got - true))
     assert errors[0] / errors[1] > 3
     assert errors[1] / errors[2] > 3
+
+
+def test_multistep_is_of_third_order():
+    """On one Gaussian, even steps in ln sigma: halving their length must divide the error by eight, about.
+
+    From far above the images' spread, where D is all but constant and the first two steps' lower orders do not show.
+    """
+    spread, first, last = 0.6, 400.0, 0.1
+    noise = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    errors = []
+    for steps in (24, 48, 96):
+        levels = [first * (last / first) ** (i / steps) for i in range(steps + 1)]
+        # The sampler ends on an evaluation: what it held before is told from D = x spread^2 / (spread^2 + sigma^2).
+        got = float(multistep(gaussian(spread), noise, [*levels, 0.0])) * (spread**2 + last**2) / spread**2
+        true = first * np.sqrt((spread**2 + last**2) / (spread**2 + first**2))
+        errors.append(abs(got - true))
+    assert errors[0] / errors[1] > 6
+    assert errors[1] / errors[2] > 6
+
+
+@pytest.mark.parametrize("places", [[0.0], [0.0, -0.7], [0.0, -0.7, -1.9]])
+def test_weights_integrate_polynomials(places: list[float]):
+    """Against a fine midpoint rule, for each power that the places can hold."""
+    ahead, cells = 1.3, 20_000
+    u = (np.arange(cells) + 0.5) * ahead / cells
+    got = exponential_weights(ahead, places)
+    for power in range(len(places)):
+        true = np.sum(np.exp(u - ahead) * u**power) * ahead / cells
+        assert sum(w * p**power for w, p in zip(got, places, strict=True)) == pytest.approx(true, abs=1e-8)
+
+
+@pytest.mark.parametrize(("solver", "evaluations"), [("heun", 9), ("multistep", 5)])
+def test_the_settings_choose_the_solver_and_its_cost(solver: str, evaluations: int):
+    asked = []
+
+    def denoise(x, sigma, classes):
+        assert sigma.shape == (B,) and len(set(sigma.tolist())) == 1
+        asked.append((float(sigma[0]), classes))
+        return x * 0.3
+
+    classes = torch.arange(B)
+    sampling = SamplingSettings(solver=solver, steps=5, sigma_min=0.1, sigma_max=40.0)
+    made = solve(denoise, torch.ones(B, 1, Y, X), sampling, classes)
+    assert made.shape == (B, 1, Y, X)
+    assert len(asked) == evaluations
+    assert sorted({level for level, _ in asked}, reverse=True) == pytest.approx(sigma_steps(sampling)[:-1])
+    assert all(seen is classes for _, seen in asked)
+
+
+def test_a_record_without_a_solver_is_heuns():
+    assert SamplingSettings.model_validate({"steps": 18, "rho": 7.0}).solver == "heun"

@@ -12,7 +12,9 @@ from medaudit.generators.sampling import GenerativeModel, blocks_of, image_seed,
 SHAPE = (6, 10)
 
 
-def model(batch: int = 4, classes: int = 0, counts: list[int] | None = None) -> GenerativeModel:
+def model(
+    batch: int = 4, classes: int = 0, counts: list[int] | None = None, solver: str = "heun"
+) -> GenerativeModel:
     network = build_network(
         describe_network(NetworkSettings(unshuffle=2, channels=(8,), norm_groups=4), SHAPE, classes)
     )
@@ -20,7 +22,7 @@ def model(batch: int = 4, classes: int = 0, counts: list[int] | None = None) -> 
     return GenerativeModel(
         denoise=denoiser,
         image_shape=SHAPE,
-        sampling=SamplingSettings(steps=4, batch=batch),
+        sampling=SamplingSettings(solver=solver, steps=4, batch=batch),
         device=torch.device("cpu"),
         id="planted",
         classes=[f"c{i}" for i in range(classes)],
@@ -29,8 +31,9 @@ def model(batch: int = 4, classes: int = 0, counts: list[int] | None = None) -> 
     )
 
 
-def test_a_smaller_count_is_a_prefix_and_a_start_is_a_window():
-    m = model()
+@pytest.mark.parametrize("solver", ["heun", "multistep"])
+def test_a_smaller_count_is_a_prefix_and_a_start_is_a_window(solver: str):
+    m = model(solver=solver)
     twenty, five = m.sample(20, seed=3), m.sample(5, seed=3)
     assert twenty.shape == (20, *SHAPE)
     assert twenty.dtype == np.float32

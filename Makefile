@@ -1,7 +1,7 @@
 # From a bare clone with Python 3.11 to 3.13, pip and make:
 #   make demo   sets everything up and runs the main job on phantoms
 #   make test   sets everything up and runs lint, types and tests
-#   make bench  the detection and calibration tables on real films, about half an hour
+#   make bench  speed beside what others use, then the detection and calibration tables on real films, about an hour
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -31,13 +31,17 @@ unit: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
-# Slow, and worth the wait: which copies are found beside what others use, and promises beside what was measured.
+# Slow, and worth the wait: how fast, which copies are found beside what others use, and promises beside what was measured.
 bench: $(VENV)/.dev
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/search_speed.py --data $(FILMS) --out reports/speed/search.json
+	$(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
+	$(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
+	$(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
+	$(BIN)/python benchmarks/pictures.py speed reports/speed reports/speed/speed.png
 	$(BIN)/python benchmarks/detection.py --data $(FILMS) --out reports/detection
 	$(BIN)/python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png
 	$(BIN)/python benchmarks/calibration.py --data $(FILMS)
-	$(BIN)/python benchmarks/audit_parts.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "medaudit needs Python 3.11 to 3.13; call make with PYTHON=...")'

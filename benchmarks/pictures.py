@@ -2,6 +2,7 @@
 
 python benchmarks/pictures.py verdict demo-out reports/demo/verdict.png
 python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png
+python benchmarks/pictures.py speed reports/speed reports/speed/speed.png
 """
 
 import argparse
@@ -91,6 +92,31 @@ def detection(measured: Path, out: Path) -> None:
     _save(out)
 
 
+def speed(measured: Path, out: Path) -> None:
+    """How many times faster than each peer, beside what was wanted; and memory against the number of images."""
+    rows = json.loads((measured / "search.json").read_text())["rows"]
+    memory = json.loads((measured / "memory.json").read_text())
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", width_ratios=(1.5, 1))
+    place = np.arange(len(rows))[::-1]
+    left.barh(place, [row["ratio"] for row in rows], color=BLUE, height=0.55)
+    left.plot([row["wanted"] for row in rows], place, "|", color=RED, markersize=18, label="wanted")
+    left.set_yticks(place, [f"{row['work']}\nbeside {row['peer']}" for row in rows], fontsize=8)
+    for row, at in zip(rows, place, strict=True):
+        left.annotate(f" {row['ours_s']:.2f} s", (row["ratio"], at), va="center", fontsize=8, color=INK)
+    left.set_xlim(0, 1.15 * max(row["ratio"] for row in rows))
+    left.set_xlabel("times faster than the peer (our seconds beside the bar)", fontsize=9)
+    left.legend(fontsize=8.5, frameon=False, loc="lower right")
+    sizes = [row["films"] for row in memory["rows"]]
+    right.plot(sizes, [row["peak_mb"] for row in memory["rows"]], "o-", color=BLUE)
+    right.set_xscale("log")
+    right.set_ylim(0, 1.3 * max(row["peak_mb"] for row in memory["rows"]))
+    right.set_xlabel("training images (synthetic, 32 x 32)", fontsize=9)
+    right.set_ylabel(f"peak resident memory in MB, {memory['memory_bytes'] >> 20} MB allowed", fontsize=8.5)
+    for axis in (left, right):
+        _plain(axis)
+    _save(out)
+
+
 def _scores(table: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scores under DETECTOR, and which were flagged by it; nobody of a reference was."""
     read = pq.read_table(table)
@@ -115,11 +141,11 @@ def _save(out: Path) -> None:
 def main() -> None:
     """Draw the one that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("picture", choices=["verdict", "detection"])
+    parser.add_argument("picture", choices=["verdict", "detection", "speed"])
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    {"verdict": verdict, "detection": detection}[options.picture](options.source, options.out)
+    {"verdict": verdict, "detection": detection, "speed": speed}[options.picture](options.source, options.out)
 
 
 if __name__ == "__main__":

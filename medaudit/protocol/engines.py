@@ -61,12 +61,10 @@ class Here:
         return [task(about, *part) for part in parts]
 
     def nearest(self, queries: np.ndarray, references: Any, k: int, **how: Any) -> "Neighbours":
-        """search.nearest.nearest over an Index, whose mapped pages go back to the system."""
+        """search.nearest.nearest over an Index."""
         from medaudit.search.nearest import nearest
 
-        found = nearest(queries, references, k, **how)
-        references.release()
-        return found
+        return nearest(queries, references, k, **how)
 
     def count_within(self, *asked: Any, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """search.nearest.count_within."""

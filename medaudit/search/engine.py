@@ -27,10 +27,6 @@ _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
 _SPARE = 64  # bounds kept beyond the multiple of k
 _KEPT = 8  # bounds kept for each neighbour asked for
 _MOST = 4096  # bounds kept beyond k at most
-_BETWEEN_RELEASES = 64  # blocks: of an index in files no more than these are resident
-_OF_FILES = (
-    4  # queries settled together where the index lies in files: each touches some hundred places of them
-)
 
 Visit = Callable[[slice, int, np.ndarray], None]  # queries, first reference, bounds (Q, B)
 
@@ -74,8 +70,11 @@ class Search:
         self.index = index
         self.group = group
         self.device = device
-        # Where every value is an axis of the first look there is nothing for a second one to add.
-        self.fine = index.fine if index.basis.fine else index.fine[..., :0]
+
+    @staticmethod
+    def _fine(index: Index) -> np.ndarray:
+        """Where every value is an axis of the first look there is nothing for a second one to add."""
+        return index.fine if index.basis.fine else index.fine[..., :0]
 
     def run(self, queries: Asking, k: int, absent: np.ndarray) -> Listed:
         """The k nearest of each query, leaving out the groups `absent` (G, E)."""
@@ -99,15 +98,15 @@ class Search:
         nobody = np.zeros((len(queries), 0), dtype=np.int64)
         squared_limit = np.square(limit)
 
-        def visit(part: slice, asked: np.ndarray, row: np.ndarray) -> None:
+        def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             squared = np.empty(len(asked))
             kernels.measure_hits(
-                queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
-                self.index.vectors, squared_limit[part] * (1 + 1e-12), squared,
+                queries.vectors[part], queries.point[part], asked, row, index.coarse, self._fine(index), index.vectors,
+                squared_limit[part] * (1 + 1e-12), squared,
             )  # fmt: skip
             near = np.sqrt(squared) <= limit[part][asked]
             if near.any():
-                found(asked[near] + part.start, row[near], squared[near])
+                found(asked[near] + part.start, row[near] + start, squared[near])
 
         self._hits(queries, squared_limit, nobody, visit, threads=1)
 
@@ -123,10 +122,8 @@ class Search:
 
         def run(lane: list[slice]) -> None:
             with torch.inference_mode():
-                for number, start in enumerate(range(0, count, block)):
-                    if number % _BETWEEN_RELEASES == 0:
-                        self.index.release()
-                    coarse = torch.from_numpy(self.index.coarse[start : start + block]).to(self.device)
+                for start in range(0, count, block):
+                    coarse = torch.from_numpy(self.index.coarse_part(start, start + block)).to(self.device)
                     for part in lane:
                         asking = torch.from_numpy(queries.asking[part]).to(self.device)
                         visit(part, start, _bounds(asking, coarse).cpu().numpy())
@@ -169,14 +166,24 @@ class Search:
         found = _nothing(len(queries), k)
 
         def run(part: slice) -> None:
+            index, rows = self.index, kept[part]
+            if index.in_files:
+                # Of one query; in the order of rows, so that ties go to the lower one here as well.
+                order = np.argsort(rows[0])[int((rows[0] < 0).sum()) :]
+                index, rows = index.at(rows[0, order]), np.arange(len(order))[None]
+                bounds = low[part][:, order]
+            else:
+                bounds = low[part]
             kernels.settle(
-                queries.vectors[part], queries.point[part], low[part], kept[part], self.index.coarse, self.fine,
-                self.index.vectors, found.squared[part], found.rows[part],
+                queries.vectors[part], queries.point[part], bounds, rows, index.coarse, self._fine(index),
+                index.vectors, found.squared[part], found.rows[part],
             )  # fmt: skip
-            self.index.release()
+            if index is not self.index:
+                own = found.rows[part]
+                own[own >= 0] = kept[part][0, order][own[own >= 0]]
 
         step = max(1, min(64, len(queries) // (4 * torch.get_num_threads())))
-        step = min(step, _OF_FILES) if self.index.mapped else step
+        step = 1 if self.index.in_files else step
         parts = [slice(first, first + step) for first in range(0, len(queries), step)]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for _ in pool.map(run, parts):
@@ -187,10 +194,10 @@ class Search:
         """Measure every reference whose bound does not exceed the k-th distance `known` (G,) so far."""
         found = _nothing(len(queries), k)
 
-        def visit(part: slice, asked: np.ndarray, row: np.ndarray) -> None:
+        def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             kernels.settle_hits(
-                queries.vectors[part], queries.point[part], asked, row, self.index.coarse, self.fine,
-                self.index.vectors, known[part], found.squared[part], found.rows[part],
+                queries.vectors[part], queries.point[part], asked, row, start, index.coarse, self._fine(index),
+                index.vectors, known[part], found.squared[part], found.rows[part],
             )  # fmt: skip
 
         self._hits(queries, known, absent, visit)
@@ -198,9 +205,10 @@ class Search:
 
     def _hits(
         self, queries: Asking, squared: np.ndarray, absent: np.ndarray,
-        visit: Callable[[slice, np.ndarray, np.ndarray], None], threads: int | None = None,
+        visit: Callable[[slice, np.ndarray, np.ndarray, Index, int], None], threads: int | None = None,
     ) -> None:  # fmt: skip
-        """Call `visit` with the pairs of each tile whose bound is at most `squared` (G,) mean squares."""
+        """Call `visit` with the pairs of each tile whose bound is at most `squared` (G,) mean squares: queries of the
+        part, and rows of an index that begins at a reference."""
         values = queries.vectors.shape[-1]
         ceiling = np.nextafter((squared * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf))
 
@@ -209,7 +217,13 @@ class Search:
             row = np.empty(low.size, dtype=np.int64)
             count = kernels.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
             if count:
-                visit(part, asked[:count], row[:count])
+                visit(
+                    part,
+                    asked[:count],
+                    row[:count] - start,
+                    self.index.part(start, start + low.shape[1]),
+                    start,
+                )
 
         self._tiles(queries, look, threads)
 

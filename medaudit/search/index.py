@@ -1,11 +1,9 @@
 """References made ready to be searched: their principal axes and what they are on them, in memory or in files.
 
 Axes: M references, B of a block, T tiles, D values, A coarse and F fine axes. Bytes: 4 M T (A + F + 4), that is 2 KB a
-film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files, which are mapped.
+film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files.
 """
 
-import mmap
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -47,38 +45,22 @@ class Index:
             coarse[part], fine[part] = basis.references(checked(vectors[part], "references"))
         return cls(vectors, basis, coarse, fine)
 
+    @property
+    def in_files(self) -> bool:
+        """Whether parts of it are read when needed, rather than looked at where they lie."""
+        return False
+
+    def coarse_part(self, start: int, stop: int) -> np.ndarray:
+        """(B, T, A + 3) of the references [start, stop)."""
+        return self.coarse[start:stop]
+
     def part(self, start: int, stop: int) -> "Index":
-        """The references [start, stop) on the same axes; nothing is copied."""
+        """The references [start, stop) on the same axes, in memory."""
         return Index(self.vectors[start:stop], self.basis, self.coarse[start:stop], self.fine[start:stop])
 
-    @property
-    def mapped(self) -> bool:
-        """Whether it lies in files."""
-        return _mapping(self.vectors) is not None
-
-    def touch_little(self) -> None:
-        """Ask that a look at one mapped reference brings in its own pages only, not two megabytes around it."""
-        self._advise("MADV_NOHUGEPAGE")
-        self._advise("MADV_RANDOM")
-
-    def release(self) -> None:
-        """Give mapped pages back to the system, so that resident memory does not grow with the references."""
-        self._advise("MADV_DONTNEED")
-
-    def _advise(self, advice: str) -> None:
-        for array in (self.vectors, self.coarse, self.fine):
-            mapping = _mapping(array)
-            if mapping is not None and hasattr(mmap, advice):  # Linux knows them all
-                with suppress(OSError):  # a kernel without huge pages
-                    mapping.madvise(getattr(mmap, advice))
-
-
-def _mapping(array: np.ndarray) -> mmap.mmap | None:
-    """The file mapping that an array looks into, if it does."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    def at(self, rows: np.ndarray) -> "Index":
+        """The references (B,), in memory."""
+        return Index(self.vectors[rows], self.basis, self.coarse[rows], self.fine[rows])
 
 
 class References(Protocol):

@@ -237,15 +237,16 @@ def gather_hits(
 
 @compiled
 def settle_hits(
-    query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray, rows: np.ndarray,
+    query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, start: int, coarse: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
-    """Measure pairs (n,) of `gather_hits`; those within `limit` (Q,) enter their query's list (Q, K)."""
+    """Measure pairs (n,) of `gather_hits`; those within `limit` (Q,) enter their query's list (Q, K), under rows that
+    count from `start`."""
     for place in range(len(asked)):
         one, row = asked[place], kept[place]
         most = min(limit[one], squared[one, -1])
         found = _pair(query, point, one, coarse, fine, vectors, row, most)
-        _insert(squared, rows, one, found, row)
+        _insert(squared, rows, one, found, start + row)
 
 
 @compiled

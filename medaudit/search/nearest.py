@@ -93,7 +93,6 @@ def _ask(search: Search, queries: Asking, k: int, absent: np.ndarray) -> Neighbo
             both = np.stack([absent[open_still], search.group[found.rows[open_still, 0]]], axis=1)
             second = search.run(queries.at(open_still), 1, both)
             runner[open_still], runner_squared[open_still] = second.rows[:, 0], second.squared[:, 0]
-    search.index.release()
     return Neighbours(found.rows, np.sqrt(found.squared), runner, np.sqrt(runner_squared))
 
 

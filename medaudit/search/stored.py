@@ -58,6 +58,66 @@ class Header:
         return prod(self.shape), tiles * (self.coarse + 3), tiles * (self.fine + 1)
 
 
+@dataclass(frozen=True)
+class FileIndex(Index):
+    """An index whose parts are read when needed. Its arrays are mapped, and a look at one place of a mapped file may
+    make a megabyte around it resident; what is read is as much as was asked for."""
+
+    files: tuple[Path, ...]  # vectors, coarse, fine
+
+    @property
+    def in_files(self) -> bool:
+        """Always."""
+        return True
+
+    def coarse_part(self, start: int, stop: int) -> np.ndarray:
+        """(B, T, A + 3) of the references [start, stop)."""
+        return _read_part(self.files[1], self.coarse, start, stop)
+
+    def part(self, start: int, stop: int) -> Index:
+        """The references [start, stop) on the same axes, in memory."""
+        arrays = (self.vectors, self.coarse, self.fine)
+        vectors, coarse, fine = (
+            _read_part(file, array, start, stop) for file, array in zip(self.files, arrays, strict=True)
+        )
+        return Index(vectors, self.basis, coarse, fine)
+
+    def at(self, rows: np.ndarray) -> Index:
+        """The references (B,), in memory."""
+        arrays = (self.vectors, self.coarse, self.fine)
+        vectors, coarse, fine = (
+            _read_rows(file, array, rows) for file, array in zip(self.files, arrays, strict=True)
+        )
+        return Index(vectors, self.basis, coarse, fine)
+
+
+def _read_part(file: Path, array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    part = np.empty((max(0, min(stop, len(array)) - start), *array.shape[1:]), dtype=np.float32)
+    with file.open("rb", buffering=0) as stream:
+        _read_into(stream.fileno(), part, start * array[:1].nbytes)
+    return part
+
+
+def _read_rows(file: Path, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    made = np.empty((len(rows), *array.shape[1:]), dtype=np.float32)
+    size = array[:1].nbytes
+    with file.open("rb", buffering=0) as stream:
+        for place, row in enumerate(rows.tolist()):
+            _read_into(stream.fileno(), made[place], row * size)
+    return made
+
+
+def _read_into(descriptor: int, values: np.ndarray, offset: int) -> None:
+    """Fill an array from a file. Raises IndexMismatch where the file ends before."""
+    view = memoryview(values.reshape(-1).view(np.uint8).data)
+    done = 0
+    while done < len(view):
+        count = os.preadv(descriptor, [view[done:]], offset + done)
+        if not count:
+            raise IndexMismatch("an index was cut while it was read; make it again")
+        done += count
+
+
 def read_header(folder: Path) -> Header | None:
     """What the index in a folder says of itself; None where there is none. Raises IndexMismatch for another version."""
     path = folder / _HEADER
@@ -233,6 +293,5 @@ def _mapped(folder: Path, header: Header) -> Index:
         np.asarray(np.memmap(folder / f"{name}.f32", np.float32, "c", shape=(header.rows, *shape)))
         for name, shape in zip(_FILES, shapes, strict=True)
     )
-    index = Index(vectors, _basis(folder, header), coarse, fine)
-    index.touch_little()
-    return index
+    files = tuple(folder / f"{name}.f32" for name in _FILES)
+    return FileIndex(vectors, _basis(folder, header), coarse, fine, files)

@@ -62,7 +62,7 @@ def test_asked_it_answers_as_one_in_memory_does(tmp_path: Path) -> None:
         assert np.array_equal(one, other)
     opened = open_index(tmp_path / "i", "T", "d", M)
     assert np.array_equal(opened.vectors, films.values) and np.array_equal(opened.coarse, kept.coarse)
-    opened.release()
+    assert opened.in_files and not Index.of(films.values).in_files
     assert np.array_equal(opened.fine, kept.fine)
 
 

@@ -65,11 +65,11 @@ def check_memory(memory_bytes: int, side: Side) -> None:
 
 @dataclass(frozen=True)
 class Described:
-    """A side's descriptions (M, T, D) float32: `asked` is their index, or what an engine that works apart published."""
+    """A side's descriptions (M, T, D) float32: `index`: theirs, or what an engine that works apart published."""
 
     side: Side
     detector: VectorDetector
-    asked: Any
+    index: Any
     shape: tuple[int, ...]  # (T, D)
 
     @classmethod
@@ -116,8 +116,8 @@ class Described:
     def _by(cls, engine: Engine, side: Side, detector: VectorDetector, index: "Index") -> "Described":
         """An index that stands in files: searched here, or its descriptions mapped again by whoever works apart."""
         shape = index.vectors.shape[1:]
-        asked = engine.publish(SharedRows(Mapped.of(index.vectors), shape)) if engine.apart else index
-        return cls(side, detector, asked, shape)
+        known = engine.publish(SharedRows(Mapped.of(index.vectors), shape)) if engine.apart else index
+        return cls(side, detector, known, shape)
 
     def __len__(self) -> int:
         return len(self.side)
@@ -143,7 +143,7 @@ class Described:
         """The k nearest of each query (G, P, T, D) by the machine's engine; see search.nearest."""
         return machine.engine.nearest(
             queries,
-            self.asked,
+            self.index,
             k,
             reference_group=groups,
             leave_out=leave_out,
@@ -161,7 +161,7 @@ class Described:
             parts.append(
                 machine.engine.count_within(
                     queries,
-                    self.asked,
+                    self.index,
                     radius,
                     self.side.groups,
                     device=machine.device,

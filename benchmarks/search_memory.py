@@ -48,7 +48,6 @@ def one(count: int, memory: int, folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     index = grow(folder, "films", "benchmark", count, describe, lambda a, b: f"{a}-{b}".encode(), seal=False)
     made = time.perf_counter()
-    index.release()
     queries = describe(2_000_000 + np.arange(ASKING))[:, None]
     nearest(queries, index, K, reference_group=np.arange(count), memory_bytes=memory)
     done = time.perf_counter()

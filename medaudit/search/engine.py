@@ -57,10 +57,10 @@ class Asking:
 
 @dataclass(frozen=True)
 class Listed:
-    """The k nearest of each query: rows (G, K) int64, -1 where unfilled, and squared distances (G, K) float64."""
+    """The k nearest of each query: rows (G, K) int64, -1 where unfilled, and distances (G, K) float64."""
 
     rows: np.ndarray
-    squared: np.ndarray
+    distance: np.ndarray
 
 
 class Search:
@@ -74,41 +74,40 @@ class Search:
     @staticmethod
     def _fine(index: Index) -> np.ndarray:
         """Where every value is an axis of the first look there is nothing for a second one to add."""
-        return index.fine if index.basis.fine else index.fine[..., :0]
+        return index.fine if index.basis.fine else np.empty((*index.fine.shape[:2], 0), dtype=np.float32)
 
     def run(self, queries: Asking, k: int, absent: np.ndarray) -> Listed:
         """The k nearest of each query, leaving out the groups `absent` (G, E)."""
         low, kept, reach = self._smallest_bounds(queries, _width(k), absent)
         found = self._settled(queries, low, kept, k)
         values = queries.vectors.shape[-1]
-        unsure = np.flatnonzero(found.squared[:, -1] * values * (1 + 1e-9) >= reach)
+        unsure = np.flatnonzero(np.square(found.distance[:, -1]) * values * (1 + 1e-9) >= reach)
         unsure = unsure[np.isfinite(reach[unsure])]
         if len(unsure):
-            again = self._sweep(queries.at(unsure), found.squared[unsure, -1], k, absent[unsure])
-            found.rows[unsure], found.squared[unsure] = again.rows, again.squared
+            again = self._sweep(queries.at(unsure), found.distance[unsure, -1], k, absent[unsure])
+            found.rows[unsure], found.distance[unsure] = again.rows, again.distance
         return found
 
     def within(
         self, queries: Asking, limit: np.ndarray, found: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
     ) -> None:
-        """Call `found` with queries (n,), rows (n,) and squared distances (n,) of the pairs at most `limit` (G,) apart.
+        """Call `found` with queries (n,), rows (n,) and distances (n,) of the pairs at most `limit` (G,) apart.
 
         Once for each tile, in the order of rows for every query; no group is left out.
         """
         nobody = np.zeros((len(queries), 0), dtype=np.int64)
-        squared_limit = np.square(limit)
 
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
-            squared = np.empty(len(asked))
+            distance = np.empty(len(asked))
             kernels.measure_hits(
                 queries.vectors[part], queries.point[part], asked, row, index.coarse, self._fine(index), index.vectors,
-                squared_limit[part] * (1 + 1e-12), squared,
+                limit[part], distance,
             )  # fmt: skip
-            near = np.sqrt(squared) <= limit[part][asked]
+            near = distance <= limit[part][asked]
             if near.any():
-                found(asked[near] + part.start, row[near] + start, squared[near])
+                found(asked[near] + part.start, row[near] + start, distance[near])
 
-        self._hits(queries, squared_limit, nobody, visit, threads=1)
+        self._hits(queries, limit, nobody, visit, threads=1)
 
     def _tiles(self, queries: Asking, visit: Visit, threads: int | None = None) -> None:
         """Call `visit` with every tile of bounds; a chunk of queries sees its blocks in order, in one thread."""
@@ -176,7 +175,7 @@ class Search:
                 bounds = low[part]
             kernels.settle(
                 queries.vectors[part], queries.point[part], bounds, rows, index.coarse, self._fine(index),
-                index.vectors, found.squared[part], found.rows[part],
+                index.vectors, found.distance[part], found.rows[part],
             )  # fmt: skip
             if index is not self.index:
                 own = found.rows[part]
@@ -197,20 +196,22 @@ class Search:
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             kernels.settle_hits(
                 queries.vectors[part], queries.point[part], asked, row, start, index.coarse, self._fine(index),
-                index.vectors, known[part], found.squared[part], found.rows[part],
+                index.vectors, known[part], found.distance[part], found.rows[part],
             )  # fmt: skip
 
         self._hits(queries, known, absent, visit)
         return found
 
     def _hits(
-        self, queries: Asking, squared: np.ndarray, absent: np.ndarray,
+        self, queries: Asking, distance: np.ndarray, absent: np.ndarray,
         visit: Callable[[slice, np.ndarray, np.ndarray, Index, int], None], threads: int | None = None,
     ) -> None:  # fmt: skip
-        """Call `visit` with the pairs of each tile whose bound is at most `squared` (G,) mean squares: queries of the
-        part, and rows of an index that begins at a reference."""
+        """Call `visit` with the pairs of each tile whose bound allows `distance` (G,): queries of a part, and rows of an
+        index that begins at a reference."""
         values = queries.vectors.shape[-1]
-        ceiling = np.nextafter((squared * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf))
+        ceiling = np.nextafter(
+            (np.square(distance) * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf)
+        )
 
         def look(part: slice, start: int, low: np.ndarray) -> None:
             asked = np.empty(low.size, dtype=np.int64)

@@ -157,43 +157,47 @@ def _pair(
     query: np.ndarray, point: np.ndarray, asked: int, coarse: np.ndarray, fine: np.ndarray, vectors: np.ndarray,
     row: int, most: float,
 ) -> float:  # fmt: skip
-    """Smallest over poses of the squared distance of a query to a reference; inf where it is above `most`."""
-    nearest, values = np.inf, vectors.shape[2]
+    """Smallest over poses of the distance of a query to a reference; inf where it is above `most`.
+
+    Distances are compared, not their squares: two squares may have one root, and ties must be ties to everyone.
+    """
+    nearest, values, allowed = np.inf, vectors.shape[2], most * most * _ROUNDING
     for pose in range(query.shape[1]):
-        reach = min(most, nearest) * _ROUNDING
+        reach = min(allowed, nearest) * _ROUNDING
         if fine.shape[2] and _second_look(point, asked, pose, coarse, fine, row, reach * values) == np.inf:
             continue
         nearest = min(nearest, _exact(query, asked, pose, vectors, row, reach))
-    return nearest if nearest <= most else np.inf
+    distance = np.sqrt(nearest)
+    return distance if distance <= most else np.inf
 
 
 @compiled
-def _insert(squared: np.ndarray, rows: np.ndarray, asked: int, value: float, row: int) -> None:
+def _insert(distance: np.ndarray, rows: np.ndarray, asked: int, value: float, row: int) -> None:
     """Into one query's list (Q, K), ascending by distance and then by row, when it belongs there."""
-    place = squared.shape[1] - 1
-    last = squared[asked, place]
+    place = distance.shape[1] - 1
+    last = distance[asked, place]
     if value > last or (value == last and (np.isinf(value) or row > rows[asked, place])):
         return
     while place > 0:
-        before = squared[asked, place - 1]
+        before = distance[asked, place - 1]
         if before < value or (before == value and rows[asked, place - 1] < row):
             break
-        squared[asked, place] = before
+        distance[asked, place] = before
         rows[asked, place] = rows[asked, place - 1]
         place -= 1
-    squared[asked, place] = value
+    distance[asked, place] = value
     rows[asked, place] = row
 
 
 @compiled
 def settle(
     query: np.ndarray, point: np.ndarray, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, squared: np.ndarray, rows: np.ndarray,
+    vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
     """Measure what was kept of each query, nearest bound first, until no bound can beat the K-th (Seidl, Kriegel 1998).
 
     query (Q, P, T, D), point (Q, P, T, A + F + 1), low and kept (Q, W), -1 where unfilled; references coarse
-    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); squared and rows (Q, K) are filled.
+    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); distance and rows (Q, K) are filled.
     """
     values, width = vectors.shape[2], kept.shape[1]
     second = np.empty(width)
@@ -209,11 +213,11 @@ def settle(
                 second[size] = nearest
             size += 1
         for place in np.argsort(second[:size]):
-            row, most = kept[asked, place], squared[asked, -1]
-            if second[place] > most * values * _ROUNDING:
+            row, most = kept[asked, place], distance[asked, -1]
+            if second[place] > most * most * values * _ROUNDING:
                 break
             found = _pair(query, point, asked, coarse, fine, vectors, row, most)
-            _insert(squared, rows, asked, found, row)
+            _insert(distance, rows, asked, found, row)
 
 
 @compiled
@@ -238,23 +242,23 @@ def gather_hits(
 @compiled
 def settle_hits(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, start: int, coarse: np.ndarray,
-    fine: np.ndarray, vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray, rows: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, limit: np.ndarray, distance: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
     """Measure pairs (n,) of `gather_hits`; those within `limit` (Q,) enter their query's list (Q, K), under rows that
     count from `start`."""
     for place in range(len(asked)):
         one, row = asked[place], kept[place]
-        most = min(limit[one], squared[one, -1])
+        most = min(limit[one], distance[one, -1])
         found = _pair(query, point, one, coarse, fine, vectors, row, most)
-        _insert(squared, rows, one, found, start + row)
+        _insert(distance, rows, one, found, start + row)
 
 
 @compiled
 def measure_hits(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, limit: np.ndarray, squared: np.ndarray,
+    vectors: np.ndarray, limit: np.ndarray, distance: np.ndarray,
 ) -> None:  # fmt: skip
-    """squared (n,): the distances of such pairs, inf where they are above `limit` (Q,)."""
+    """distance (n,): the distances of such pairs, inf where they are above `limit` (Q,)."""
     for place in range(len(asked)):
         one, row = asked[place], kept[place]
-        squared[place] = _pair(query, point, one, coarse, fine, vectors, row, limit[one])
+        distance[place] = _pair(query, point, one, coarse, fine, vectors, row, limit[one])

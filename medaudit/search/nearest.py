@@ -88,12 +88,12 @@ def _ask(search: Search, queries: Asking, k: int, absent: np.ndarray) -> Neighbo
     """One portion of the queries; `absent` (G,)."""
     with full_precision():
         found = search.run(queries, k, absent[:, None])
-        runner, runner_squared, open_still = _other_group(found, search.group, len(search.index))
+        runner, apart, open_still = _other_group(found, search.group, len(search.index))
         if len(open_still):
             both = np.stack([absent[open_still], search.group[found.rows[open_still, 0]]], axis=1)
             second = search.run(queries.at(open_still), 1, both)
-            runner[open_still], runner_squared[open_still] = second.rows[:, 0], second.squared[:, 0]
-    return Neighbours(found.rows, np.sqrt(found.squared), runner, np.sqrt(runner_squared))
+            runner[open_still], apart[open_still] = second.rows[:, 0], second.distance[:, 0]
+    return Neighbours(found.rows, found.distance, runner, apart)
 
 
 def count_within(
@@ -118,7 +118,7 @@ def count_within(
     progress.start("counting neighbours", len(queries))
     for part in _portions(queries, 1, memory_bytes):
 
-        def count(asked: np.ndarray, rows: np.ndarray, squared: np.ndarray, first: int = part.start) -> None:
+        def count(asked: np.ndarray, rows: np.ndarray, distance: np.ndarray, first: int = part.start) -> None:
             for query, code in zip(asked + first, group[rows].tolist(), strict=True):
                 images[query] += 1
                 members[query].add(code)
@@ -161,5 +161,5 @@ def _other_group(found: Listed, group: np.ndarray, count: int) -> tuple[np.ndarr
     other = (found.rows >= 0) & (codes != codes[:, :1])
     place, some = other.argmax(axis=1), other.any(axis=1)
     row = np.where(some, found.rows[lines, place], -1)
-    squared = np.where(some, found.squared[lines, place], np.inf)
-    return row, squared, np.flatnonzero(~some & (found.rows[:, -1] >= 0))
+    distance = np.where(some, found.distance[lines, place], np.inf)
+    return row, distance, np.flatnonzero(~some & (found.rows[:, -1] >= 0))

@@ -33,11 +33,11 @@ def pairs_within(
     progress.start("pairing", len(descriptions))
     for start in range(0, len(descriptions), step):
 
-        def keep(asked: np.ndarray, rows: np.ndarray, squared: np.ndarray, begin: int = start) -> None:
+        def keep(asked: np.ndarray, rows: np.ndarray, distance: np.ndarray, begin: int = start) -> None:
             later = rows > asked + begin
             first.append(asked[later] + begin)
             second.append(rows[later])
-            apart.append(np.sqrt(squared[later]))
+            apart.append(distance[later])
 
         part = slice(start, start + step)
         with full_precision():

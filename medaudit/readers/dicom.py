@@ -243,11 +243,11 @@ def _stored(ds: Dataset) -> np.ndarray:
         if array.shape[2] not in (3, 4) or (array != array[:, :, :1]).any():
             raise Refused(refusals.COLOUR)
         array = array[:, :, 0]
-    bits, signed = int(ds.get("BitsStored", ds.BitsAllocated)), bool(ds.get("PixelRepresentation", 0))
+    bits, signed, high = _parsed(lambda: _bit_facts(ds))
     stored = array.astype(np.int32)
     sign = 1 << (bits - 1) if signed else 0
     if not compressed:
-        spare = int(ds.get("HighBit", bits - 1)) + 1 - bits
+        spare = high + 1 - bits
         if spare > 0:
             stored >>= spare
         if signed or _embedded_overlay(ds):
@@ -255,6 +255,12 @@ def _stored(ds: Dataset) -> np.ndarray:
             stored = ((stored & ((1 << bits) - 1)) ^ sign) - sign
     # lossy codecs overshoot and some modalities write past BitsStored: saturate, because wrapping makes holes
     return np.clip(stored, -sign, (1 << bits) - 1 - sign)
+
+
+def _bit_facts(ds: Dataset) -> tuple[int, bool, int]:
+    """BitsStored, whether stored values are signed, and HighBit (PS3.3 C.7.6.3.1)."""
+    bits = int(ds.get("BitsStored", ds.BitsAllocated))
+    return bits, bool(ds.get("PixelRepresentation", 0)), int(ds.get("HighBit", bits - 1))
 
 
 def _check_stated_size(ds: Dataset) -> None:

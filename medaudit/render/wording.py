@@ -75,6 +75,7 @@ def fewer_than(rate: float) -> str:
     """An upper limit as `fewer than 7 in 10,000`: always more than `rate`, and by no more than 15 % where it can be."""
     for base in (100, 1_000, 10_000, 100_000, 1_000_000):
         top = math.floor(rate * base) + 1
+        top += top / base <= rate  # 0.58 * 100 is a little less than 58
         if top <= 1.15 * rate * base:
             break
     if top > base:

@@ -206,8 +206,8 @@ class Search:
         self, queries: Asking, distance: np.ndarray, absent: np.ndarray,
         visit: Callable[[slice, np.ndarray, np.ndarray, Index, int], None], threads: int | None = None,
     ) -> None:  # fmt: skip
-        """Call `visit` with the pairs of each tile whose bound allows `distance` (G,): queries of a part, and rows of an
-        index that begins at a reference."""
+        """Call `visit` with the pairs of each tile whose bound allows `distance` (G,): queries of a part and rows of
+        an index that begins at a reference."""
         values = queries.vectors.shape[-1]
         ceiling = np.nextafter(
             (np.square(distance) * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf)

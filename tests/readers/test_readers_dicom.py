@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -268,6 +268,7 @@ class TestRefusals:
                 assert reason(data) in refusals.REASONS
 
     @given(st.integers(132, 900), st.binary(min_size=1, max_size=6))
+    @example(589, b"\0")  # HighBit with an unknown value representation
     def test_a_damaged_header_is_read_or_refused(self, at: int, patch: bytes) -> None:
         data = bytearray(encoded(dataset(ramp())))
         data[at : at + len(patch)] = patch

@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medaudit.render import wording as say
@@ -50,6 +50,7 @@ def test_the_published_sentence() -> None:
 
 
 @given(st.floats(min_value=1e-7, max_value=1.0))
+@example(0.58)
 def test_fewer_than_is_never_less_than_the_rate(rate: float) -> None:
     found = re.fullmatch(r"(?:fewer than|up to) ([\d,]+) in ([\d,]+)", say.fewer_than(rate))
     assert found is not None

@@ -24,7 +24,7 @@ from medaudit.search.index import Index
 _WIDTH = 256  # products of queries and poses computed together: bounds stay in the processor's second cache
 _BLOCK = 1024  # references of a block, for the same reason
 _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
-_SPARE = 64  # bounds kept beyond the multiple of k
+_SPARE = 192  # bounds kept beyond the multiple of k
 _KEPT = 8  # bounds kept for each neighbour asked for
 _MOST = 4096  # bounds kept beyond k at most
 

@@ -7,7 +7,7 @@ sqrt(mean((a - b)^2)). How the search is exact: see `engine`.
 
 Memory beside queries and references: the index, 4 M T (A + F + 4) bytes, about 2 KB a reference with one tile, 4 KB
 with sixteen (held, or in files that the system may take back); and of each query its places on the axes (2 KB a
-pose and tile) and its bounds (24 bytes for each of 8 K + 64), so many queries at once as `memory_bytes` allows.
+pose and tile) and its bounds (24 bytes for each of 8 K + 192), so many queries at once as `memory_bytes` allows.
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from kills import digest, medaudit
+from kills import digest, killed_and_resumed, medaudit
 from search_memory import describe
 
 from medaudit.artifacts.cohort import CohortWriter
@@ -50,14 +50,11 @@ def main() -> None:
         again = work / f"again-{number}"
         shutil.copytree(work / "T", again)
         moment = draw.uniform(0.2, 0.98) * seconds
-        killed = not medaudit(["index", str(again)], moment)
-        begun = (again / "index").exists()
-        medaudit(["index", str(again)])
-        equal = digest(again / "index") == expected
-        same, dead = same + equal, dead + killed
+        state, begun, found = killed_and_resumed(["index", str(again)], moment, again / "index")
+        equal = found == expected
+        same, dead = same + equal, dead + (state == "killed")
         print(
-            f"{number + 1:2d} {'killed' if killed else 'had ended'} after {moment:4.1f} s, begun: {begun}; "
-            f"same: {equal}",
+            f"{number + 1:2d} {state} after {moment:4.1f} s, begun: {begun}; same: {equal}",
             flush=True,
         )
         shutil.rmtree(again)

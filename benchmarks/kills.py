@@ -53,6 +53,14 @@ def medaudit(arguments: list[str], kill_after_s: float | None = None) -> bool:
     return True
 
 
+def killed_and_resumed(arguments: list[str], moment_s: float, output: Path) -> tuple[str, bool, str]:
+    """Kill a command at a moment and call it again: how the first ended, whether `output` stood then, its digest."""
+    state = "had ended" if medaudit(arguments, moment_s) else "killed"
+    visible = output.exists()
+    medaudit(arguments)
+    return state, visible, digest(output)
+
+
 def main() -> None:
     """Print one line per kill and a summary; exit 1 when any hash differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -88,12 +96,9 @@ def main() -> None:
         again = work / f"again-{number}"
         arguments = [str(again) if part == w[targets[name]] else part for part in commands[name]]
         moment = draw.uniform(0.02, 0.9) * seconds[name]
-        killed = not medaudit(arguments, moment)
-        visible = again.exists()
-        medaudit(arguments)
-        equal = digest(again) == hashes[name]
+        state, visible, found = killed_and_resumed(arguments, moment, again)
+        equal = found == hashes[name]
         same += equal
-        state = "killed" if killed else "had ended"
         print(
             f"{number + 1:2d} {name:8s} {state} after {moment:5.1f} s; output visible then: {visible}; "
             f"same bytes after resume: {equal}",

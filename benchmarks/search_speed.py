@@ -26,6 +26,7 @@ import torch
 from enlarged import films_and_people
 from sklearn.neighbors import NearestNeighbors
 
+from medaudit.artifacts.cohort import to_unit
 from medaudit.detectors.tiles import TileDistance
 from medaudit.search.index import Index
 from medaudit.search.nearest import Neighbours, nearest
@@ -84,7 +85,7 @@ def compare(
 
 def vectors(films: np.ndarray) -> np.ndarray:
     """(N, Y, X) uint8 → (N, 1, D) float32 in [0, 1]."""
-    return (films.reshape(len(films), 1, -1) / np.float32(255)).astype(np.float32)
+    return to_unit(films).reshape(len(films), 1, -1)
 
 
 def measured(queries: np.ndarray, references: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -162,7 +163,7 @@ def largest_tile(data: Path, count: int, asking: int, k: int, wanted: float, pai
         films_and_people(data, 64, n, seed, who)[0]
         for n, seed, who in ((count, 0, TRAIN), (asking, 1, UNSEEN))
     )
-    references, queries = (detector.describe((films / np.float32(255)).astype(np.float32)) for films in parts)
+    references, queries = (detector.describe(to_unit(films)) for films in parts)
     index_s, index = timed(lambda: Index.of(references))
     wide = torch.from_numpy(references).permute(1, 2, 0).contiguous()  # (T, D, M)
     norms = wide.square().sum(1)  # (T, M)

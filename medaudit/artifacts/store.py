@@ -13,9 +13,9 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -190,7 +190,7 @@ class Draft:
         self._lock: int | None = None
 
     def __enter__(self) -> "Draft":
-        with _disk_full_named(self.out):
+        with disk_full_named(self.out):
             try:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self._take_lock()
@@ -221,22 +221,10 @@ class Draft:
         (self.path / _SCRATCH).mkdir(mode=0o700, exist_ok=True)
 
     def _take_lock(self) -> None:
-        """Lock a sibling file; the lock goes with the process, and the file with the end of the draft.
-
-        A record lock and no flock: worker processes that outlive a killed parent must not inherit it.
-        """
-        while True:
-            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever held it before may have removed the file between our open and our lock.
-                if _same_file(lock, self._lock_path):
-                    self._lock = lock
-                    return
-            except (BlockingIOError, PermissionError):  # POSIX lets a taken lock be EAGAIN or EACCES
-                os.close(lock)
-                raise OutputExists(f"another medaudit process is writing {self.out}; wait for it") from None
-            os.close(lock)
+        """Lock a sibling file; the file goes with the end of the draft."""
+        self._lock = lock_file(self._lock_path)
+        if self._lock is None:
+            raise OutputExists(f"another medaudit process is writing {self.out}; wait for it")
 
     def _drop_lock(self) -> None:
         if self._lock is not None:
@@ -269,7 +257,7 @@ class Draft:
 
     def commit(self, *, refused: Mapping[str, Any] | None = None, **facts: Any) -> Artifact:
         """Hash, sync and rename into place; `refused` and `facts` go into the manifest."""
-        with _disk_full_named(self.out):
+        with disk_full_named(self.out):
             names = self._names()
             with ThreadPoolExecutor(_SEALERS) as pool:  # a disk takes many syncs at once faster than in turn
                 digests = list(pool.map(lambda name: _seal(self.path / name), names))
@@ -316,6 +304,37 @@ class Draft:
                 entry.unlink()
 
 
+def lock_file(path: Path) -> int | None:
+    """Lock a file, made where it is not: its descriptor, or None while another process holds it.
+
+    The lock goes with the process. A record lock and no flock: worker processes that outlive a killed parent must not
+    inherit it.
+    """
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX lets a taken lock be EAGAIN or EACCES
+            os.close(lock)
+            return None
+        # Whoever held it before may have removed the file between our open and our lock.
+        if _same_file(lock, path):
+            return lock
+        os.close(lock)
+
+
+@contextmanager
+def locked(path: Path, taken: MedauditError) -> Iterator[None]:
+    """Hold the lock of a file; raises `taken` while another process does."""
+    lock = lock_file(path)
+    if lock is None:
+        raise taken
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part (mode 0600)."""
     temporary = path.with_name(path.name + _TEMPORARY)
@@ -359,7 +378,7 @@ def _storage_full(out: Path) -> StorageFull:
     )
 
 
-class _disk_full_named:
+class disk_full_named:
     """Turns ENOSPC into StorageFull."""
 
     def __init__(self, out: Path) -> None:

@@ -2,9 +2,11 @@
 
 Memory of an audit, at most: Python with torch (about 280 MB) + `memory_bytes` + the pixel files of T, H and S (mapped;
 the system takes them back when it needs to) + 2 KB for every row of the three. Of `memory_bytes` a quarter holds the
-descriptions of a cohort (4 bytes a value) and their index (about 2 KB a tile); where they need more they lie in
-scratch files, mapped. Another quarter is for the images that ask, half for the search. An index that `medaudit index`
-left in the cohort's folder is used instead. Axes: M images, B of a block, T tiles, D values.
+descriptions of a cohort (4 bytes a value) and their index (2 KB with one tile, 4 with sixteen); where they need more
+they lie in scratch files and are read in parts. Another quarter is for the images that ask, half for the search. An
+index that `medaudit index` left in the cohort's folder is used instead.
+
+Axes: M images, B of a block, T tiles, D values.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from medaudit.detectors import Detector, VectorDetector, label
 from medaudit.detectors.copynet.detector import EncoderDetector
 from medaudit.errors import EmbeddingsMismatch, MemoryTooSmall
 from medaudit.progress import Progress
+from medaudit.protocol.describing import describe_films
 from medaudit.protocol.engines import HERE, Engine
 from medaudit.protocol.found import Found
 from medaudit.protocol.shared import Mapped, SharedDescriptions, SharedRows
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from medaudit.search.index import Index
     from medaudit.search.nearest import Neighbours
 
-_PORTION = 256  # images described at once
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
 _COPIES = 3  # of the poses while they are made
 
@@ -91,9 +93,7 @@ class Described:
             shared = SharedDescriptions.of(side, detector, shape)
             return cls(side, detector, machine.engine.publish(shared), shape)
         if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
-            held = np.empty((len(side), *shape), dtype=np.float32)
-            for part in _parts(len(side), _PORTION):
-                held[part] = detector.describe(side.images(part))
+            held = describe_films(detector, side.images, np.arange(len(side)))
             return cls(side, detector, Index.of(held), shape)
         folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")
         return cls(side, detector, grow_index(folder, side, detector, machine.progress, seal=False), shape)
@@ -195,8 +195,7 @@ def grow_index(
     from medaudit.search import stored
 
     def describe(places: np.ndarray) -> np.ndarray:
-        parts = [detector.describe(side.images(places[part])) for part in _parts(len(places), _PORTION)]
-        return np.concatenate(parts)
+        return describe_films(detector, side.images, places)
 
     def source(start: int, stop: int) -> bytes:
         return np.asarray(side.cohort.pixels[side.rows[start:stop]]).tobytes()

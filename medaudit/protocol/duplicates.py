@@ -47,15 +47,22 @@ class Doubles:
 
 def find_doubles(train: Side, holdout: Side, machine: Machine, seed: int) -> Doubles:
     """All near-duplicates that would void the reference."""
-    limits = lines(train, machine, seed)
-    own = within(train, limits, machine, across_patients=True)
-    across = between(train, holdout, limits, machine)
+    asked = searched(train, machine)
+    limits = lines(asked, machine, seed)
+    own = within(asked, limits, machine, across_patients=True)
+    across = between(asked, holdout, limits, machine)
     in_train = train.groups[np.concatenate([own.places.ravel(), across.places[:, 0]])]
     return Doubles(limits, own, across, np.unique(in_train), np.unique(holdout.groups[across.places[:, 1]]))
 
 
-def lines(side: Side, machine: Machine, seed: int) -> dict[str, float]:
+def searched(side: Side, machine: Machine) -> Described:
+    """A side ready to be searched for candidates."""
+    return Described.of(side, SEARCHED, machine)
+
+
+def lines(asked: Described, machine: Machine, seed: int) -> dict[str, float]:
     """The largest distance of a duplicate, for each of the two detectors, from a sample of the side."""
+    side = asked.side
     rng = seeds.generator(seed, "duplicates")
     places = np.sort(rng.permutation(len(side))[:_SAMPLE])
     films = side.images(places)
@@ -64,23 +71,24 @@ def lines(side: Side, machine: Machine, seed: int) -> dict[str, float]:
     for detector in (SEARCHED, CHECKED):
         own = detector.describe(films)
         moved = pair_distances(np.concatenate([own, own]), detector.describe(np.stack(twins)))
-        described = Described.of(side, detector, machine)
+        described = asked if detector is SEARCHED else Described.of(side, detector, machine)
         strangers = described.nearest(own[:, None], 1, side.groups, side.groups[places], machine)
         found[detector.name] = duplicate_line(moved, strangers.distance[:, 0])
     return found
 
 
-def within(side: Side, limits: dict[str, float], machine: Machine, *, across_patients: bool) -> Pairs:
+def within(asked: Described, limits: dict[str, float], machine: Machine, *, across_patients: bool) -> Pairs:
     """Duplicates of one side: between patients only, or between any two rows."""
+    side = asked.side
     groups = side.groups if across_patients else np.arange(len(side))
-    left, right = _candidates(side, side, groups, groups, limits, machine)
+    left, right = _candidates(side, asked, groups, groups, limits, machine)
     return _checked(side, side, unordered_pairs(left, right), limits)
 
 
-def between(asked: Side, asking: Side, limits: dict[str, float], machine: Machine) -> Pairs:
+def between(asked: Described, asking: Side, limits: dict[str, float], machine: Machine) -> Pairs:
     """Films of `asking` that `asked` holds too: (place in asked, place in asking)."""
-    asking_places, asked_places = _candidates(asking, asked, asked.groups, None, limits, machine)
-    return _checked(asked, asking, np.stack([asked_places, asking_places], axis=1), limits)
+    asking_places, asked_places = _candidates(asking, asked, asked.side.groups, None, limits, machine)
+    return _checked(asked.side, asking, np.stack([asked_places, asking_places], axis=1), limits)
 
 
 def same_films(first: np.ndarray, second: np.ndarray, limits: dict[str, float]) -> np.ndarray:
@@ -97,17 +105,16 @@ def film_distances(first: np.ndarray, second: np.ndarray, detector: VectorDetect
 
 
 def _candidates(
-    asking: Side, asked: Side, groups: np.ndarray, leave_out: np.ndarray | None, limits: dict[str, float],
+    asking: Side, asked: Described, groups: np.ndarray, leave_out: np.ndarray | None, limits: dict[str, float],
     machine: Machine,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(n,) places in asking and (n,) in asked: the nearest few of each that lie within the first line."""
-    described = Described.of(asked, SEARCHED, machine)
     left, right = [], []
     machine.progress.start("duplicates", len(asking))
-    for part in described.shares(len(asking), 1, machine):
+    for part in asked.shares(len(asking), 1, machine):
         queries = SEARCHED.describe(asking.images(part))[:, None]
         without = None if leave_out is None else leave_out[part]
-        found = described.nearest(queries, _NEAREST, groups, without, machine)
+        found = asked.nearest(queries, _NEAREST, groups, without, machine)
         row, column = np.nonzero(found.distance <= limits[SEARCHED.name])
         left.append(np.arange(len(asking))[part][row])
         right.append(found.index[row, column])

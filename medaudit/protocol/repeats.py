@@ -12,6 +12,7 @@ from medaudit import seeds
 from medaudit.detectors import VECTOR_DETECTORS
 from medaudit.errors import ReferenceTooSmall
 from medaudit.protocol.described import Machine
+from medaudit.protocol.describing import describe_films
 from medaudit.protocol.found import Images
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.extraction import EdgeLine, edge_line, false_edges, pair_count
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from medaudit.search.cliques import Cliques
 
 DETECTOR = next(detector for detector in VECTOR_DETECTORS if detector.name == "tile")
-_PORTION = 256  # images described at once
 _MOST_PEOPLE = 2000  # unseen people among whom the line is drawn
 
 
@@ -91,8 +91,4 @@ def _grouped(descriptions: np.ndarray, line: EdgeLine, size: int, machine: Machi
 
 def _described(images: Images) -> np.ndarray:
     """(N, T, D) float32."""
-    parts = [
-        DETECTOR.describe(images.images(slice(start, start + _PORTION)))
-        for start in range(0, len(images), _PORTION)
-    ]
-    return np.concatenate(parts)
+    return describe_films(DETECTOR, images.images, np.arange(len(images)))

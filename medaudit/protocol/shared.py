@@ -13,9 +13,8 @@ import numpy as np
 from medaudit.artifacts.cohort import to_unit
 from medaudit.detectors import VectorDetector
 from medaudit.detectors.copynet.detector import EncoderDetector
+from medaudit.protocol.describing import describe_films
 from medaudit.protocol.sides import Side
-
-_PORTION = 256  # images described at once
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,7 @@ class SharedDescriptions:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """(B,) places → (B, T, D) float32."""
-        made = np.empty((len(rows), *self.shape), dtype=np.float32)
-        for start in range(0, len(rows), _PORTION):
-            part = slice(start, start + _PORTION)
-            made[part] = self.detector.describe(self.films(rows[part]))
-        return made
+        return describe_films(self.detector, self.films, rows)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from medaudit.protocol.described import Machine
-from medaudit.protocol.duplicates import within
+from medaudit.protocol.duplicates import searched, within
 from medaudit.protocol.sides import Side
 from medaudit.stats.duplicates import components, variety
 
@@ -24,7 +24,7 @@ def find_groups(synthetic: Side, limits: dict[str, float], machine: Machine) -> 
     firsts, turn = group, 0
     while len(firsts) > 1:
         apart = _scratch(machine, f"variety-{turn}")
-        pairs = within(synthetic.at(firsts), limits, apart, across_patients=False).places
+        pairs = within(searched(synthetic.at(firsts), apart), limits, apart, across_patients=False).places
         if not len(pairs):
             break
         merged = firsts[components(len(firsts), [(int(a), int(b)) for a, b in pairs])]  # (firsts,)

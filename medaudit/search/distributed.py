@@ -26,9 +26,10 @@ import numpy as np
 
 from medaudit.artifacts.store import versions
 from medaudit.errors import ClusterLost, DeviceUnavailable, EngineUnavailable
+from medaudit.search.groups import own_codes
 from medaudit.search.nearest import ArrayBlocks, Neighbours, count_within, nearest
 from medaudit.search.projection import axes_values
-from medaudit.search.shards import cut, merge, own_codes
+from medaudit.search.shards import cut, merge
 
 _RETRIES = 3  # of a part whose worker was lost
 _ANSWER_S = 5.0  # for a first word from an address

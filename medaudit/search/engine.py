@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ _SPARE = 192  # bounds kept beyond the multiple of k
 _KEPT = 8  # bounds kept for each neighbour asked for
 _MOST = 4096  # bounds kept beyond k at most
 
-Visit = Callable[[slice, int, np.ndarray], None]  # queries, first reference, bounds (Q, B)
+# Queries, first reference, bounds (Q, B), and the references of the tile in memory, read when first asked for.
+Visit = Callable[[slice, int, np.ndarray, Callable[[], Index]], None]
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,10 @@ class Search:
             with torch.inference_mode():
                 for start in range(0, count, block):
                     coarse = torch.from_numpy(self.index.coarse_part(start, start + block)).to(self.device)
+                    whole = cache(partial(self.index.part, start, start + block))
                     for part in lane:
                         asking = torch.from_numpy(queries.asking[part]).to(self.device)
-                        visit(part, start, _bounds(asking, coarse).cpu().numpy())
+                        visit(part, start, _bounds(asking, coarse).cpu().numpy(), whole)
 
         with _one_thread_each():
             if len(lanes) <= 1 or self.device != "cpu":
@@ -148,7 +151,7 @@ class Search:
         filled = np.zeros(count, dtype=np.int64)
         limit = np.full(count, np.inf, dtype=np.float32)
 
-        def keep(part: slice, start: int, low: np.ndarray) -> None:
+        def keep(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
             kernels.keep_smallest(
                 low, start, self.group, absent[part], best[part], rows[part], filled[part], limit[part]
             )
@@ -213,7 +216,7 @@ class Search:
             (np.square(distance) * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf)
         )
 
-        def look(part: slice, start: int, low: np.ndarray) -> None:
+        def look(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
             asked = np.empty(low.size, dtype=np.int64)
             row = np.empty(low.size, dtype=np.int64)
             count = kernels.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
@@ -222,7 +225,7 @@ class Search:
                     part,
                     asked[:count],
                     row[:count] - start,
-                    self.index.part(start, start + low.shape[1]),
+                    whole(),
                     start,
                 )
 

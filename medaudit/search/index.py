@@ -13,8 +13,6 @@ import numpy as np
 from medaudit.search.precision import checked
 from medaudit.search.projection import Basis, sample_rows
 
-_PORTION = 1024  # references projected at once
-
 
 @dataclass(frozen=True)
 class Index:
@@ -36,14 +34,9 @@ class Index:
     @classmethod
     def of(cls, vectors: np.ndarray) -> "Index":
         """Project (M, T, D) float32. Raises ValueError for values that are not finite."""
-        basis = Basis.of(checked(vectors[sample_rows(len(vectors))], "references"))
-        coarse, fine = (
-            np.empty((len(vectors), vectors.shape[1], columns), dtype=np.float32) for columns in basis.columns
-        )
-        for start in range(0, len(vectors), _PORTION):
-            part = slice(start, start + _PORTION)
-            coarse[part], fine[part] = basis.references(checked(vectors[part], "references"))
-        return cls(vectors, basis, coarse, fine)
+        vectors = checked(vectors, "references")
+        basis = Basis.of(vectors[sample_rows(len(vectors))])
+        return cls(vectors, basis, *basis.references(vectors))
 
     @property
     def in_files(self) -> bool:

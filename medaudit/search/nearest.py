@@ -17,6 +17,7 @@ import numpy as np
 
 from medaudit.progress import SILENT, Progress
 from medaudit.search.engine import Asking, Listed, Search, bytes_per_query
+from medaudit.search.groups import own_codes
 from medaudit.search.index import ArrayBlocks, Index, References
 from medaudit.search.precision import checked, full_precision
 
@@ -66,7 +67,7 @@ def nearest(
         raise ValueError("leave_out has one code per query")
     absent = np.where(absent < 0, _NOBODY, absent)
     index = _fitting(references, queries)
-    group = _own_codes(np.asarray(reference_group, dtype=np.int64), len(index), absent)
+    group = _groups(reference_group, len(index), absent)
     search = Search(index, group, device)
     parts = []
     progress.start("searching", count)
@@ -109,8 +110,7 @@ def count_within(
     """References at most `radius` (one value, or one per query) away: images (G,) int64 and groups (G,) int64."""
     queries = checked(queries, "queries")
     index = _fitting(references, queries)
-    group = np.asarray(reference_group, dtype=np.int64)
-    group = _own_codes(group, len(index), group)
+    group = _groups(reference_group, len(index))
     limit = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(queries),))
     images = np.zeros(len(queries), dtype=np.int64)
     members: list[set[int]] = [set() for _ in range(len(queries))]
@@ -143,12 +143,12 @@ def _portions(queries: np.ndarray, k: int, memory_bytes: int) -> Iterator[slice]
     return (slice(start, min(start + step, len(queries))) for start in range(0, len(queries), step))
 
 
-def _own_codes(group: np.ndarray, count: int, others: np.ndarray) -> np.ndarray:
-    """(M,) codes in which every -1 has become a group of its own, under a code that none of `others` has."""
+def _groups(reference_group: np.ndarray, count: int, leave_out: np.ndarray | None = None) -> np.ndarray:
+    """(M,) int64, a group of its own for each -1. Raises ValueError for another number of codes."""
+    group = np.asarray(reference_group, dtype=np.int64)
     if group.shape != (count,):
         raise ValueError("reference_group has one code per reference")
-    free = max(group.max(initial=0), others.max(initial=0)) + 1
-    return np.where(group < 0, free + np.arange(count), group)
+    return own_codes(group, leave_out)
 
 
 def _other_group(found: Listed, group: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -44,8 +44,7 @@ class Basis:
         Where no few axes tell them apart, the axes are the values themselves.
         """
         _, tiles, values = sample.shape
-        least = min(max(_LEAST, _COARSE // tiles), values)
-        every = min(_FINER * least, values)
+        least, every = _fewest(tiles, values)
         centre = sample.mean(axis=0, dtype=np.float64) if len(sample) else np.zeros((tiles, values))
         axes = np.empty((tiles, values, every))
         for tile in range(tiles):
@@ -115,8 +114,14 @@ class Basis:
 
 def axes_values(tiles: int, values: int) -> int:
     """Values that the index of one reference holds, at most."""
+    _, every = _fewest(tiles, values)
+    return tiles * (max(values, every + 4) if every < values else every + 4)
+
+
+def _fewest(tiles: int, values: int) -> tuple[int, int]:
+    """Axes of a tile in the first look at least, and in both together."""
     least = min(max(_LEAST, _COARSE // tiles), values)
-    return tiles * max(values if _FINER * least < values else 0, min(_FINER * least, values) + 4)
+    return least, min(_FINER * least, values)
 
 
 def sample_rows(count: int) -> np.ndarray:

@@ -14,12 +14,6 @@ import numpy as np
 from medaudit.search.nearest import Neighbours
 
 
-def own_codes(group: np.ndarray, leave_out: np.ndarray | None = None) -> np.ndarray:
-    """(M,) codes with every -1 turned into a group of its own, under a code that no query leaves out."""
-    free = max(int(group.max(initial=0)), 0 if leave_out is None else int(leave_out.max(initial=0))) + 1
-    return np.where(group < 0, free + np.arange(len(group)), group)
-
-
 def cut(group: np.ndarray, shards: int) -> list[np.ndarray]:
     """Group codes (M,) → the rows (B,) of at most `shards` shards, ascending, none empty, no group in two of them."""
     order = np.argsort(group, kind="stable")

@@ -7,12 +7,11 @@ stands beyond the rows it names is left over from a kill and is cut off.
 Axes: M references, T tiles, D values, A coarse and F fine axes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from medaudit.artifacts.store import file_sha256, write_whole
+from medaudit.artifacts.store import file_sha256, locked, write_whole
 from medaudit.errors import IndexMismatch
 from medaudit.progress import SILENT, Progress
 from medaudit.search.index import Index
@@ -216,19 +215,10 @@ def _grown(
     return _mapped(folder, header)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time; the lock goes with the process."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise IndexMismatch(f"another medaudit process is writing {folder}; wait for it") from None
-    try:
-        yield
-    finally:
-        os.close(lock)
+def _locked(folder: Path) -> AbstractContextManager[None]:
+    """One writer at a time."""
+    taken = IndexMismatch(f"another medaudit process is writing {folder}; wait for it")
+    return locked(folder / "lock", taken)
 
 
 def _begin(folder: Path, of: str, by: str, sample: np.ndarray) -> Header:

@@ -17,7 +17,7 @@ from medaudit.errors import EmptyCohort
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.belonging import check_sizes
 from medaudit.protocol.described import Machine, check_memory
-from medaudit.protocol.duplicates import between, lines, within
+from medaudit.protocol.duplicates import between, lines, searched, within
 from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
 from medaudit.stats.duplicates import components, groups_across, nearest_in_pairs
@@ -78,14 +78,15 @@ def run(
 
 def _groups(side: Side, other: Side | None, machine: Machine, seed: int) -> tuple[pa.Table, dict[str, float]]:
     """The table of groups, and the counts that go into the manifest."""
-    limits = lines(side, machine, seed)
-    pairs = within(side, limits, machine, across_patients=False)
+    asked = searched(side, machine)
+    limits = lines(asked, machine, seed)
+    pairs = within(asked, limits, machine, across_patients=False)
     group = components(len(side), pairs.places)
     across = groups_across(group, side.groups)
     distance = nearest_in_pairs(len(side), pairs.places, pairs.distance)
     elsewhere = np.full(len(side), -1)
     if other is not None:
-        shared = between(other, side, limits, machine)
+        shared = between(searched(other, machine), side, limits, machine)
         elsewhere[shared.places[:, 1]] = other.rows[shared.places[:, 0]]
     listed = np.flatnonzero(np.isfinite(distance) | (elsewhere >= 0))
     table = pa.table(

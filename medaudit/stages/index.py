@@ -3,19 +3,17 @@
 A killed run goes on after its last whole portions. Films added since `begun_with` was indexed are all it describes.
 """
 
-import errno
 import shutil
 from pathlib import Path
 
 from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.store import disk_full_named
 from medaudit.detectors import VECTOR_DETECTORS
-from medaudit.errors import IndexMismatch, StorageFull, UsageProblem
+from medaudit.errors import IndexMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.described import grow_index, index_folder
 from medaudit.protocol.sides import Side
 from medaudit.stages.outcome import Outcome
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(cohort: Path, begun_with: Path | None = None, progress: Progress = SILENT) -> Outcome:
@@ -29,14 +27,11 @@ def run(cohort: Path, begun_with: Path | None = None, progress: Progress = SILEN
     for detector in VECTOR_DETECTORS:
         folder = index_folder(source, detector)
         try:
-            if earlier is not None and not folder.exists():
-                _take_over(index_folder(earlier, detector), folder)
-            grow_index(folder, side, detector, progress)
-        except OSError as problem:
-            if problem.errno in _NO_SPACE:
-                raise StorageFull(
-                    f"the disk is full while indexing {cohort}; free some space and run the same command again"
-                ) from None
+            with disk_full_named(cohort):
+                if earlier is not None and not folder.exists():
+                    _take_over(index_folder(earlier, detector), folder)
+                grow_index(folder, side, detector, progress)
+        except OSError:
             raise UsageProblem(f"{cohort} takes no index; make its folder writable") from None
         sizes[detector.name] = sum(file.stat().st_size for file in folder.iterdir())
     return _outcome(source, cohort, sizes)

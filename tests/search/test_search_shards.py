@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medaudit.search.groups import own_codes
 from medaudit.search.nearest import ArrayBlocks, count_within, nearest
-from medaudit.search.shards import cut, merge, own_codes
+from medaudit.search.shards import cut, merge
 
 # M up to 23 references, G=7 queries, D=5 values, T=2 tiles
 G, T, D = 7, 2, 5

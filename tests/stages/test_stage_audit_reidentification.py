@@ -15,7 +15,7 @@ from medaudit.artifacts.findings import Audit, open_audit, read_matches
 from medaudit.images.transforms import gamma, mirror
 from medaudit.progress import SILENT
 from medaudit.protocol.described import Machine
-from medaudit.protocol.duplicates import lines, same_films
+from medaudit.protocol.duplicates import lines, same_films, searched
 from medaudit.protocol.follow_ups import FollowUps
 from medaudit.protocol.sides import Side
 from medaudit.stages import audit
@@ -84,7 +84,8 @@ def test_follow_ups_leave_out_the_same_film(tmp_path: Path) -> None:
     names = [*parts.names([0, 0, 1, 1, 1, 2, 3, 3]), *parts.names(range(10, 30))]
     parts.write(tmp_path / "T", np.concatenate([images, other]), names, role="train")
     side = Side.of(open_cohort(tmp_path / "T"))
-    limits = lines(side, Machine("cpu", 1 << 28, SILENT, lambda name: tmp_path / name), 0)
+    machine = Machine("cpu", 1 << 28, SILENT, lambda name: tmp_path / name)
+    limits = lines(searched(side, machine), machine, 0)
     assert same_films(images[[0, 2, 4]], images[[1, 4, 3]], limits).tolist() == [True, False, False]
     for seed in range(4):
         drawn = FollowUps.draw(side, np.zeros(0, dtype=int), limits, "train", seed)

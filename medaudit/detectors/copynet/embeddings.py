@@ -4,19 +4,19 @@ One safetensors file: a JSON header and N rows of D float32 values. The header n
 the cohort that the rows come from. A file is always replaced whole. Axes: N rows, D values, n rows of a block.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from medaudit.artifacts.store import locked
 from medaudit.errors import EmbeddingsMismatch, OutputExists
 
 SCHEMA = "medaudit.embeddings/1"
@@ -190,16 +190,7 @@ def _digest(path: Path, start: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One writer at a time; the lock goes with the process."""
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        os.close(descriptor)
-        raise OutputExists(f"another medaudit process is writing {path}; wait for it") from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+def _locked(path: Path) -> AbstractContextManager[None]:
+    """One writer at a time."""
+    taken = OutputExists(f"another medaudit process is writing {path}; wait for it")
+    return locked(path.with_name(f".{path.name}.lock"), taken)

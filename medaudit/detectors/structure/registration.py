@@ -24,13 +24,14 @@ def register(
     steps: int,
 ) -> torch.Tensor:
     """(B, S, S) contrasts and masks, starting poses (B, 2, 3) → poses that are at least as good."""
-    most = _TOGETHER // first[0].numel() if len(pose) and pose.device.type == "cpu" else len(pose)
-    parts = [
-        _registered(first[part], second[part], mask_first[part], mask_second[part], pose[part], steps)
-        for start in range(0, len(pose), max(1, most))
-        for part in [slice(start, start + max(1, most))]
-    ]
-    return torch.cat(parts) if parts else pose
+    if not len(pose):
+        return pose
+    most = max(1, _TOGETHER // first[0].numel()) if pose.device.type == "cpu" else len(pose)
+    parts = zip(
+        first.split(most), second.split(most), mask_first.split(most), mask_second.split(most), pose.split(most),
+        strict=True,
+    )  # fmt: skip
+    return torch.cat([_registered(*part, steps) for part in parts])
 
 
 def _registered(

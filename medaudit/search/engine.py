@@ -3,11 +3,12 @@
 Axes: G queries, Q of them in a chunk, P poses, T tiles, D values per tile, M references, B of them in a block,
 K neighbours, W bounds kept, E groups left out.
 
-A first look on few axes (`projection`) gives a lower bound on every distance, and each query keeps the W references
-with the smallest. These are measured nearest bound first, after a second look on more axes, until no bound left can
-beat the K-th distance (`kernels.settle`). The answer is certain when that distance lies under every bound that was
-not kept. A query for which it does not (ties, many duplicates) is swept again, and everything whose bound allows it
-to be among the K nearest is measured. Nothing is approximate.
+A first look on few axes (`looks`) gives a lower bound on every distance, and each query keeps the W references with
+the smallest. These are measured nearest bound first, after a second look on more axes, until no bound left can beat
+the K-th distance (`kernels.settle`), for queries that look alike together, so that what they share is fetched once.
+The answer is certain when that distance lies under every bound that was not kept. A query for which it does not
+(ties, many duplicates) is swept again, and everything whose bound allows it to be among the K nearest is measured.
+Nothing is approximate.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,13 +22,16 @@ import torch
 
 from medaudit.search import kernels
 from medaudit.search.index import Index
+from medaudit.search.looks import Look, look_at, most_kept
 
 _WIDTH = 256  # products of queries and poses computed together: bounds stay in the processor's second cache
 _BLOCK = 1024  # references of a block, for the same reason
 _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
-_SPARE = 192  # bounds kept beyond the multiple of k
-_KEPT = 8  # bounds kept for each neighbour asked for
-_MOST = 4096  # bounds kept beyond k at most
+_TOGETHER_BYTES = 1 << 20  # of queries that are settled together: what they are stays in the second cache
+_PIVOTS, _LEADING = (
+    256,
+    64,
+)  # queries that the others are brought together by, and the axes that tell how near
 
 # Queries, first reference, bounds (Q, B), and the references of the tile in memory, read when first asked for.
 Visit = Callable[[slice, int, np.ndarray, Callable[[], Index]], None]
@@ -73,20 +77,24 @@ class Search:
         self.group = group
         self.device = device
 
+    def _look(self, queries: Asking) -> Look:
+        return look_at(self.index, self.device, len(queries) * queries.asking.shape[1])
+
     @staticmethod
-    def _fine(index: Index) -> np.ndarray:
-        """Where every value is an axis of the first look there is nothing for a second one to add."""
-        return index.fine if index.basis.fine else np.empty((*index.fine.shape[:2], 0), dtype=np.float32)
+    def _fine(index: Index, look: Look) -> np.ndarray:
+        """What a second look sees; nothing where it would see no more than the first."""
+        return index.fine if look.second else np.empty((*index.fine.shape[:2], 0), dtype=np.float32)
 
     def run(self, queries: Asking, k: int, absent: np.ndarray) -> Listed:
         """The k nearest of each query, leaving out the groups `absent` (G, E)."""
-        low, kept, reach = self._smallest_bounds(queries, _width(k), absent)
-        found = self._settled(queries, low, kept, k)
+        look = self._look(queries)
+        low, kept, reach = self._smallest_bounds(queries, look, k, absent)
+        found = self._settled(queries, look, low, kept, k)
         values = queries.vectors.shape[-1]
         unsure = np.flatnonzero(np.square(found.distance[:, -1]) * values * (1 + 1e-9) >= reach)
         unsure = unsure[np.isfinite(reach[unsure])]
         if len(unsure):
-            again = self._sweep(queries.at(unsure), found.distance[unsure, -1], k, absent[unsure])
+            again = self._sweep(queries.at(unsure), look, found.distance[unsure, -1], k, absent[unsure])
             found.rows[unsure], found.distance[unsure] = again.rows, again.distance
         return found
 
@@ -98,20 +106,21 @@ class Search:
         Once for each tile, in the order of rows for every query; no group is left out.
         """
         nobody = np.zeros((len(queries), 0), dtype=np.int64)
+        look = self._look(queries)
 
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             distance = np.empty(len(asked))
             kernels.measure_hits(
-                queries.vectors[part], queries.point[part], asked, row, index.coarse, self._fine(index), index.vectors,
-                limit[part], distance,
+                queries.vectors[part], queries.point[part], asked, row, index.coarse, self._fine(index, look),
+                index.vectors, limit[part], distance,
             )  # fmt: skip
             near = distance <= limit[part][asked]
             if near.any():
                 found(asked[near] + part.start, row[near] + start, distance[near])
 
-        self._hits(queries, limit, nobody, visit, threads=1)
+        self._hits(queries, look, limit, nobody, visit, threads=1)
 
-    def _tiles(self, queries: Asking, visit: Visit, threads: int | None = None) -> None:
+    def _tiles(self, queries: Asking, look: Look, visit: Visit, threads: int | None = None) -> None:
         """Call `visit` with every tile of bounds; a chunk of queries sees its blocks in order, in one thread."""
         poses, count = queries.asking.shape[1], len(self.index)
         cells = _WIDTH if self.device == "cpu" else max(_WIDTH, _DEVICE_CELLS // max(1, min(count, 1 << 16)))
@@ -120,15 +129,15 @@ class Search:
         chunks = [slice(first, min(first + chunk, len(queries))) for first in range(0, len(queries), chunk)]
         threads = threads or torch.get_num_threads()
         lanes = [chunks[lane::threads] for lane in range(min(threads, len(chunks)))]
+        asking = look.queries(queries.asking, queries.point)
 
         def run(lane: list[slice]) -> None:
             with torch.inference_mode():
                 for start in range(0, count, block):
-                    coarse = torch.from_numpy(self.index.coarse_part(start, start + block)).to(self.device)
+                    references = look.references(start, start + block)
                     whole = cache(partial(self.index.part, start, start + block))
                     for part in lane:
-                        asking = torch.from_numpy(queries.asking[part]).to(self.device)
-                        visit(part, start, _bounds(asking, coarse).cpu().numpy(), whole)
+                        visit(part, start, look.bounds(asking[part], references), whole)
 
         with _one_thread_each():
             if len(lanes) <= 1 or self.device != "cpu":
@@ -140,12 +149,12 @@ class Search:
                         pass
 
     def _smallest_bounds(
-        self, queries: Asking, width: int, absent: np.ndarray
+        self, queries: Asking, look: Look, k: int, absent: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The `width` smallest bounds of each query, ascending, their rows (-1 where unfilled), and what the bounds
-        that were not kept are at least."""
+        """The smallest bounds of each query (G, W), their rows (-1 where unfilled), and what the bounds that were not
+        kept are at least (G,)."""
         count = len(queries)
-        width = max(1, min(width, len(self.index)))
+        width = max(1, min(look.kept(k), len(self.index)))
         best = np.full((count, 2 * width), np.inf, dtype=np.float32)
         rows = np.full((count, 2 * width), -1, dtype=np.int64)
         filled = np.zeros(count, dtype=np.int64)
@@ -156,57 +165,56 @@ class Search:
                 low, start, self.group, absent[part], best[part], rows[part], filled[part], limit[part]
             )
 
-        self._tiles(queries, keep)
-        unfilled = np.arange(2 * width) >= filled[:, None]
-        best[unfilled], rows[unfilled] = np.inf, -1
-        order = np.argsort(best, axis=1, kind="stable")
-        low = np.take_along_axis(best, order, 1).astype(np.float64)
-        reach = np.minimum(limit, low[:, width])
-        return low[:, :width], np.take_along_axis(rows, order[:, :width], 1), reach
+        self._tiles(queries, look, keep)
+        kernels.cut_to_width(best, rows, filled, limit)
+        return best[:, :width], rows[:, :width], limit.astype(np.float64)
 
-    def _settled(self, queries: Asking, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
+    def _settled(self, queries: Asking, look: Look, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
         found = _nothing(len(queries), k)
 
-        def run(part: slice) -> None:
-            index, rows = self.index, kept[part]
-            if index.in_files:
-                # Of one query; in the order of rows, so that ties go to the lower one here as well.
-                order = np.argsort(rows[0])[int((rows[0] < 0).sum()) :]
-                index, rows = index.at(rows[0, order]), np.arange(len(order))[None]
-                bounds = low[part][:, order]
-            else:
-                bounds = low[part]
+        def held(part: np.ndarray) -> None:
             kernels.settle(
-                queries.vectors[part], queries.point[part], bounds, rows, index.coarse, self._fine(index),
-                index.vectors, found.distance[part], found.rows[part],
+                part, queries.vectors, queries.point, low, kept, self.index.coarse, self._fine(self.index, look),
+                self.index.vectors, found.distance, found.rows,
             )  # fmt: skip
-            if index is not self.index:
-                own = found.rows[part]
-                own[own >= 0] = kept[part][0, order][own[own >= 0]]
 
-        step = max(1, min(64, len(queries) // (4 * torch.get_num_threads())))
-        step = 1 if self.index.in_files else step
-        parts = [slice(first, first + step) for first in range(0, len(queries), step)]
+        def in_files(part: np.ndarray) -> None:
+            # Of one query; in the order of rows, so that ties go to the lower one here as well.
+            asked = slice(part[0], part[0] + 1)
+            order = np.argsort(kept[part[0]])[int((kept[part[0]] < 0).sum()) :]
+            rows = kept[part[0], order]
+            index = self.index.at(rows)
+            kernels.settle(
+                np.zeros(1, dtype=np.int64), queries.vectors[asked], queries.point[asked], low[asked, order],
+                np.arange(len(order))[None], index.coarse, self._fine(index, look), index.vectors,
+                found.distance[asked], found.rows[asked],
+            )  # fmt: skip
+            own = found.rows[part[0]]
+            own[own >= 0] = rows[own[own >= 0]]
+
+        step = 1 if self.index.in_files else _settled_together(queries.vectors)
+        order = _alike_together(queries.point, step)
+        parts = [order[first : first + step] for first in range(0, len(queries), step)]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for _ in pool.map(run, parts):
+            for _ in pool.map(in_files if self.index.in_files else held, parts):
                 pass
         return found
 
-    def _sweep(self, queries: Asking, known: np.ndarray, k: int, absent: np.ndarray) -> Listed:
+    def _sweep(self, queries: Asking, look: Look, known: np.ndarray, k: int, absent: np.ndarray) -> Listed:
         """Measure every reference whose bound does not exceed the k-th distance `known` (G,) so far."""
         found = _nothing(len(queries), k)
 
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             kernels.settle_hits(
-                queries.vectors[part], queries.point[part], asked, row, start, index.coarse, self._fine(index),
+                queries.vectors[part], queries.point[part], asked, row, start, index.coarse, self._fine(index, look),
                 index.vectors, known[part], found.distance[part], found.rows[part],
             )  # fmt: skip
 
-        self._hits(queries, known, absent, visit)
+        self._hits(queries, look, known, absent, visit)
         return found
 
     def _hits(
-        self, queries: Asking, distance: np.ndarray, absent: np.ndarray,
+        self, queries: Asking, look: Look, distance: np.ndarray, absent: np.ndarray,
         visit: Callable[[slice, np.ndarray, np.ndarray, Index, int], None], threads: int | None = None,
     ) -> None:  # fmt: skip
         """Call `visit` with the pairs of each tile whose bound allows `distance` (G,): queries of a part and rows of
@@ -216,7 +224,7 @@ class Search:
             (np.square(distance) * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf)
         )
 
-        def look(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
+        def see(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
             asked = np.empty(low.size, dtype=np.int64)
             row = np.empty(low.size, dtype=np.int64)
             count = kernels.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
@@ -229,32 +237,34 @@ class Search:
                     start,
                 )
 
-        self._tiles(queries, look, threads)
-
-
-def _width(k: int) -> int:
-    """Bounds kept of each query: enough that the k-th distance nearly always lies under what was not kept."""
-    return k + min((_KEPT - 1) * k + _SPARE, _MOST)
+        self._tiles(queries, look, see, threads)
 
 
 def bytes_per_query(shape: tuple[int, ...], k: int) -> int:
     """Working memory of one of the queries (G, P, T, D): its places on the axes, as many in float64, and its bounds."""
     _, poses, tiles, values = shape
-    return poses * tiles * 4 * min(3 * values, 3072) + 48 * _width(k)
+    return poses * tiles * 4 * min(4 * values, 4096) + 48 * most_kept(k)
 
 
 def _nothing(count: int, k: int) -> Listed:
     return Listed(np.full((count, k), -1, dtype=np.int64), np.full((count, k), np.inf))
 
 
-def _bounds(asking: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """(Q, P, T, A + 3) and (B, T, A + 3) → (Q, B) lower bound on min over poses of max over tiles of |a - b|^2."""
-    count, poses, tiles, _ = asking.shape
-    flat = asking.reshape(count * poses, tiles, -1)
-    worst = flat[:, 0] @ coarse[:, 0].T  # (Q P, B)
-    for tile in range(1, tiles):
-        torch.maximum(worst, flat[:, tile] @ coarse[:, tile].T, out=worst)
-    return worst if poses == 1 else worst.view(count, poses, -1).amin(dim=1)
+def _settled_together(vectors: np.ndarray) -> int:
+    """Queries (G, P, T, D) of one part: few enough to stay in the second cache, and to give every thread its share."""
+    share = len(vectors) // (4 * torch.get_num_threads())
+    return max(1, min(_TOGETHER_BYTES // max(1, vectors[:1].nbytes), share))
+
+
+def _alike_together(point: np.ndarray, together: int) -> np.ndarray:
+    """The order (G,) in which queries (G, P, T, A + F + 1) are settled: those near one pivot one after another."""
+    count, _, tiles, _ = point.shape
+    if together == 1 or count <= 2 * together:
+        return np.arange(count)
+    place = point[:, 0, :, : max(1, _LEADING // tiles)].reshape(count, -1)
+    pivots = place[np.linspace(0, count - 1, min(count, _PIVOTS)).astype(np.int64)]
+    nearest = (np.square(pivots).sum(1) - 2 * place @ pivots.T).argmin(axis=1)
+    return np.argsort(nearest, kind="stable")
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """References made ready to be searched: their principal axes and what they are on them, in memory or in files.
 
 Axes: M references, B of a block, T tiles, D values, A coarse and F fine axes. Bytes: 4 M T (A + F + 4), that is 2 KB a
-film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files.
+film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files. Half as much again where the first look is
+in bfloat16 and the index in memory.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,13 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import torch
 
+from medaudit.search import halves
 from medaudit.search.precision import checked
 from medaudit.search.projection import Basis, sample_rows
+
+_TOGETHER = 1024  # references that are turned into bfloat16 at once
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class Index:
         basis = Basis.of(vectors[sample_rows(len(vectors))])
         return cls(vectors, basis, *basis.references(vectors))
 
+    @cached_property
+    def halves(self) -> torch.Tensor:
+        """(T, M, A + F + 5) bfloat16: all references for a first look on all axes, made when first asked for."""
+        count, tiles = self.coarse.shape[:2]
+        columns = self.basis.coarse + self.basis.fine + 1 + halves.EXTRA
+        made = torch.empty(tiles, count, columns, dtype=torch.bfloat16)
+        for start in range(0, count, _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            made[:, part] = halves.of_references(self.coarse[part], self.fine[part])
+        return made
+
     @property
     def in_files(self) -> bool:
         """Whether parts of it are read when needed, rather than looked at where they lie."""
@@ -46,6 +62,10 @@ class Index:
     def coarse_part(self, start: int, stop: int) -> np.ndarray:
         """(B, T, A + 3) of the references [start, stop)."""
         return self.coarse[start:stop]
+
+    def looks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """(B, T, A + 3) and (B, T, F + 1) of the references [start, stop)."""
+        return self.coarse[start:stop], self.fine[start:stop]
 
     def part(self, start: int, stop: int) -> "Index":
         """The references [start, stop) on the same axes, in memory."""

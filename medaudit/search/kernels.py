@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 _CHUNK = 64  # bounds looked at together: most of the time none of them is small enough
+_ROUND = 8  # references of each query that are measured in a round
 _ROUNDING = 1.0 + 1e-9  # far above the relative error of a float64 subtraction and sum
 _SUM_32 = 1e-4  # far above the relative error of a float32 sum of a thousand squares
 _UNIT = 2.0**-22  # four times the unit roundoff of float32
@@ -190,34 +191,81 @@ def _insert(distance: np.ndarray, rows: np.ndarray, asked: int, value: float, ro
 
 
 @compiled
-def settle(
-    query: np.ndarray, point: np.ndarray, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
-    vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
-) -> None:  # fmt: skip
-    """Measure what was kept of each query, nearest bound first, until no bound can beat the K-th (Seidl, Kriegel 1998).
+def cut_to_width(best: np.ndarray, rows: np.ndarray, filled: np.ndarray, limit: np.ndarray) -> None:
+    """Bring the W smallest of what `keep_smallest` holds (G, 2 W) to the front; what is unfilled is inf and -1."""
+    width = best.shape[1] // 2
+    for query in range(best.shape[0]):
+        size = filled[query]
+        for place in range(size, 2 * width):
+            best[query, place] = np.inf
+            rows[query, place] = -1
+        if size > width:
+            _halve(best[query], rows[query], size, width)
+            for place in range(width, size):
+                limit[query] = min(limit[query], best[query, place])
 
-    query (Q, P, T, D), point (Q, P, T, A + F + 1), low and kept (Q, W), -1 where unfilled; references coarse
-    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); distance and rows (Q, K) are filled.
+
+@compiled
+def _looked_at(
+    point: np.ndarray, asked: int, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
+    bound: np.ndarray,
+) -> int:  # fmt: skip
+    """bound (W,): what is known of each kept reference of a query after the second look; how many there are."""
+    size = 0
+    for place in range(kept.shape[1]):
+        bound[place] = np.inf
+        if kept[asked, place] < 0:
+            continue
+        size += 1
+        bound[place] = low[asked, place]
+        if fine.shape[2]:
+            nearest = np.inf
+            for pose in range(point.shape[1]):
+                found = _second_look(point, asked, pose, coarse, fine, kept[asked, place], nearest)
+                nearest = min(nearest, found)
+            bound[place] = nearest
+    return size
+
+
+@compiled
+def settle(
+    which: np.ndarray, query: np.ndarray, point: np.ndarray, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
+) -> None:  # fmt: skip
+    """Measure what was kept of the queries `which` (n,), nearest bound first, until no bound can beat the K-th
+    (Seidl, Kriegel 1998): in rounds, each in the order of references, so that what queries share is fetched once.
+
+    query (G, P, T, D), point (G, P, T, A + F + 1), low and kept (G, W), -1 where unfilled; references coarse
+    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); distance and rows (G, K) are filled.
     """
-    values, width = vectors.shape[2], kept.shape[1]
-    second = np.empty(width)
-    for asked in range(query.shape[0]):
-        size = 0
-        while size < width and kept[asked, size] >= 0:
-            second[size] = low[asked, size]
-            if fine.shape[2]:
-                nearest = np.inf
-                for pose in range(query.shape[1]):
-                    found = _second_look(point, asked, pose, coarse, fine, kept[asked, size], nearest)
-                    nearest = min(nearest, found)
-                second[size] = nearest
-            size += 1
-        for place in np.argsort(second[:size]):
-            row, most = kept[asked, place], distance[asked, -1]
-            if second[place] > most * most * values * _ROUNDING:
-                break
-            found = _pair(query, point, asked, coarse, fine, vectors, row, most)
-            _insert(distance, rows, asked, found, row)
+    count, width, values, wanted = len(which), kept.shape[1], vectors.shape[2], distance.shape[1]
+    bound, order = np.empty((count, width)), np.empty((count, width), dtype=np.int64)
+    size, done = np.empty(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    one, row = np.empty(count * width, dtype=np.int64), np.empty(count * width, dtype=np.int64)
+    for place in range(count):
+        size[place] = _looked_at(point, which[place], low, kept, coarse, fine, bound[place])
+        order[place] = np.argsort(bound[place])
+    step = wanted
+    while True:
+        pairs = 0
+        for place in range(count):
+            asked = which[place]
+            ceiling = distance[asked, -1] * distance[asked, -1] * values * _ROUNDING
+            for _ in range(step):
+                following = order[place, done[place]] if done[place] < size[place] else -1
+                if following < 0 or bound[place, following] > ceiling:
+                    break
+                one[pairs] = asked
+                row[pairs] = kept[asked, following]
+                done[place] += 1
+                pairs += 1
+        if not pairs:
+            return
+        for pair in np.argsort(row[:pairs]):
+            asked, most = one[pair], distance[one[pair], -1]
+            found = _pair(query, point, asked, coarse, fine, vectors, row[pair], most)
+            _insert(distance, rows, asked, found, row[pair])
+        step = _ROUND
 
 
 @compiled

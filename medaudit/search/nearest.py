@@ -5,9 +5,9 @@ Axes: G queries, P poses, T tiles, D values per tile, M references, K neighbours
 The distance of a query to a reference is the smallest over the query's poses of the largest over tiles of
 sqrt(mean((a - b)^2)). How the search is exact: see `engine`.
 
-Memory beside queries and references: the index, 4 M T (A + F + 4) bytes, about 2 KB a reference with one tile, 4 KB
-with sixteen (held, or in files that the system may take back); and of each query its places on the axes (2 KB a
-pose and tile) and its bounds (24 bytes for each of 8 K + 192), so many queries at once as `memory_bytes` allows.
+Memory beside queries and references: the index (`index`), about 3 KB a reference with one tile, 6 KB with sixteen
+(held, or in files that the system may take back); and of each query its places on the axes (4 KB a pose and tile)
+and its bounds (24 bytes for each of 8 K + 192), so many queries at once as `memory_bytes` allows.
 """
 
 from collections.abc import Iterator
@@ -54,6 +54,7 @@ def nearest(
 ) -> Neighbours:
     """The k nearest references of each query (G, P, T, D); ties go to the lower row, exact copies are at 0.
 
+    Without queries the references `rows` (G,) ask, as they are in the index; nothing is computed of them anew.
     `reference_group` (M,) int64 names the patient of each reference; a reference with code -1 is a patient of its
     own. `leave_out` (G,) int64 is the group each query must not be compared with, -1 for none. Working memory stays
     near `memory_bytes` beside the queries themselves. Raises ValueError for values that are not finite.
@@ -88,13 +89,14 @@ def _joined(parts: list[Neighbours], k: int) -> Neighbours:
 def _ask(search: Search, queries: Asking, k: int, absent: np.ndarray) -> Neighbours:
     """One portion of the queries; `absent` (G,)."""
     with full_precision():
-        found = search.run(queries, k, absent[:, None])
+        # One more than asked for: with few neighbours that one is mostly the nearest image of somebody else.
+        found = search.run(queries, k + 1, absent[:, None])
         runner, apart, open_still = _other_group(found, search.group, len(search.index))
         if len(open_still):
             both = np.stack([absent[open_still], search.group[found.rows[open_still, 0]]], axis=1)
             second = search.run(queries.at(open_still), 1, both)
             runner[open_still], apart[open_still] = second.rows[:, 0], second.distance[:, 0]
-    return Neighbours(found.rows, found.distance, runner, apart)
+    return Neighbours(found.rows[:, :k], found.distance[:, :k], runner, apart)
 
 
 def count_within(

@@ -12,6 +12,7 @@ only error (`precision.slack`).
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from medaudit.search.precision import TINY, slack
 
@@ -19,7 +20,9 @@ _SAMPLE = 1024  # references that the axes are drawn from
 _COARSE = 128  # axes of all tiles together in the first look
 _LEAST = 16  # axes of a tile at least
 _FINER = 4  # times as many in the second look
-_TOGETHER = 64 << 20  # bytes of float64 that are projected at once
+_TOGETHER = (
+    8 << 20
+)  # bytes of float64 that are projected at once: memory that is used again, not asked for anew
 _TRIED = 48  # references of the sample that ask on trial
 # What a pair costs, in float32 multiplications of a matrix product: each value of a vector that is fetched and
 # subtracted in float32, and in float64. Measured on two cores; they only choose between plans that are all exact.
@@ -102,20 +105,21 @@ class Basis:
 
     def _placed(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(n, T, D) → places (n, T, A + F); what the coarse and what all axes leave, and the squared norm, (n, T)."""
-        centred = vectors.astype(np.float64) - self.centre
-        norm = np.einsum("ntd,ntd->nt", centred, centred)
-        place = centred if self.axes is None else _on_axes(centred, self.axes)
-        energy = np.square(place)
+        centred = torch.from_numpy(vectors).double().sub_(torch.from_numpy(self.centre))
+        norm = centred.square().sum(-1)
+        place = centred if self.axes is None else _on_axes(centred, torch.from_numpy(self.axes))
+        energy = place.square()
         first = energy[..., : self.coarse].sum(-1)
-        left = np.sqrt(np.maximum(norm - first, 0.0))
-        rest = np.sqrt(np.maximum(norm - first - energy[..., self.coarse :].sum(-1), 0.0))
-        return place, left, rest, norm
+        left = (norm - first).clamp_(min=0.0).sqrt_()
+        rest = (norm - first - energy[..., self.coarse :].sum(-1)).clamp_(min=0.0).sqrt_()
+        return place.numpy(), left.numpy(), rest.numpy(), norm.numpy()
 
 
 def axes_values(tiles: int, values: int) -> int:
-    """Values that the index of one reference holds, at most."""
+    """Values of four bytes that the index of one reference holds, at most: in float32, and again in bfloat16."""
     _, every = _fewest(tiles, values)
-    return tiles * (max(values, every + 4) if every < values else every + 4)
+    held = max(values, every + 4) if every < values else every + 4
+    return tiles * (held + (held + 4) // 2)
 
 
 def _fewest(tiles: int, values: int) -> tuple[int, int]:
@@ -142,7 +146,7 @@ def _left_over(
     distance = _largest_gap(centred[asking], centred)
     distance[np.arange(len(asking)), asking] = np.inf
     nearest = distance.min(axis=1, keepdims=True)
-    place = _on_axes(centred, axes)
+    place = _on_axes(torch.from_numpy(centred), torch.from_numpy(axes)).numpy()
     norm = np.square(centred).sum(-1)
     shares = {}
     for count in counts:
@@ -152,9 +156,9 @@ def _left_over(
     return shares
 
 
-def _on_axes(centred: np.ndarray, axes: np.ndarray) -> np.ndarray:
+def _on_axes(centred: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
     """(N, T, D) and (T, D, C) → (N, T, C)."""
-    return np.stack([centred[:, tile] @ axes[tile] for tile in range(len(axes))], axis=1)
+    return torch.stack([centred[:, tile] @ axes[tile] for tile in range(len(axes))], dim=1)
 
 
 def _largest_gap(first: np.ndarray, second: np.ndarray) -> np.ndarray:

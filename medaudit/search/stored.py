@@ -73,6 +73,13 @@ class FileIndex(Index):
         """(B, T, A + 3) of the references [start, stop)."""
         return _read_part(self.files[1], self.coarse, start, stop)
 
+    def looks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """(B, T, A + 3) and (B, T, F + 1) of the references [start, stop)."""
+        return (
+            _read_part(self.files[1], self.coarse, start, stop),
+            _read_part(self.files[2], self.fine, start, stop),
+        )
+
     def part(self, start: int, stop: int) -> Index:
         """The references [start, stop) on the same axes, in memory."""
         arrays = (self.vectors, self.coarse, self.fine)

@@ -1,0 +1,66 @@
+"""Vectors on their axes in bfloat16, with what the product of two of them may be wrong by: see `looks`.
+
+Let x = (p, r) be a vector on its axes with what is left over (`projection`), so |x_a - x_b| <= |a - b|, and h what
+bfloat16 makes of it, e = |x - h|. Then |a - b| >= |h_a - h_b| - e_a - e_b, and for every 0 < s < 1
+|a - b|^2 >= (1 - s) (|h_a - h_b|^2 - (2 / s) (e_a^2 + e_b^2)). The inner part is one inner product; products of
+bfloat16 are exact in float32, and sums of them are wrong by at most `precision.slack`.
+
+Axes: M references, B of them in a block, T tiles, A coarse and F fine axes, C = A + F + 1.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from medaudit.search.precision import TINY, slack
+
+EXTRA = 4  # columns beside the C of a vector
+_SHARE = 2.0**-8  # s above
+_UNIT = 2.0**-8  # unit roundoff of bfloat16
+SCALE = (
+    (1.0 - _SHARE) * (1.0 - _UNIT) * (1.0 - 2.0**-20)
+)  # of a product that was rounded to bfloat16, to be a bound
+
+
+def of_queries(point: np.ndarray) -> torch.Tensor:
+    """(..., C) → (..., C + 4): (-2 h, 1, 1, n) with n in two parts, whose product with a reference's is the bound."""
+    places = torch.from_numpy(point)
+    made = torch.ones(*places.shape[:-1], places.shape[-1] + EXTRA, dtype=torch.bfloat16)
+    made[..., :-EXTRA], made[..., -2:] = _halved(places)
+    made[..., :-EXTRA] *= -2.0
+    return made
+
+
+def of_references(coarse: np.ndarray, fine: np.ndarray) -> torch.Tensor:
+    """(B, T, A + 3) and (B, T, F + 1) → (T, B, C + 4): (h, n, 1, 1)."""
+    places = torch.cat([torch.from_numpy(coarse)[..., :-3], torch.from_numpy(fine)], dim=-1).transpose(0, 1)
+    made = torch.ones(*places.shape[:-1], places.shape[-1] + EXTRA, dtype=torch.bfloat16)
+    made[..., :-EXTRA], made[..., -EXTRA:-2] = _halved(places)
+    return made
+
+
+def _halved(places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(..., C) float32 → h (..., C) bfloat16, and |h|^2 less all that may be wrong, (..., 2) bfloat16 parts of it."""
+    half = places.bfloat16()
+    back = half.float()
+    norm = back.square().sum(-1)
+    error = (places - back).square().sum(-1)
+    allowed = 2.0 * slack(places.shape[-1] + 4) + 2.0**-15  # of the sums, and of the norm's two parts
+    error = 1.01 * error + 2.0**-40 * norm  # what float32 had lost before
+    low = norm * (1.0 - allowed) - (2.0 / _SHARE) * error - TINY * places.shape[-1]
+    first = low.bfloat16()
+    return half, torch.stack([first, (low - first.float()).bfloat16()], dim=-1)
+
+
+@cache
+def in_tiles() -> bool:
+    """Whether the processor has tiles for bfloat16 and a product made with them keeps the promise."""
+    if not torch.cpu._is_amx_tile_supported():
+        return False
+    draw = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(96, 517, generator=draw).bfloat16() for _ in range(2))
+    right = first.double() @ second.double().T
+    size = first.double().abs() @ second.double().abs().T
+    wrong = (first @ second.T).double() - right
+    return bool((wrong.abs() <= right.abs() * _UNIT + size * slack(517)).all())

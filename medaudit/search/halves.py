@@ -5,7 +5,7 @@ bfloat16 makes of it, e = |x - h|. Then |a - b| >= |h_a - h_b| - e_a - e_b, and 
 |a - b|^2 >= (1 - s) (|h_a - h_b|^2 - (2 / s) (e_a^2 + e_b^2)). The inner part is one inner product; products of
 bfloat16 are exact in float32, and sums of them are wrong by at most `precision.slack`.
 
-Axes: M references, B of them in a block, T tiles, A coarse and F fine axes, C = A + F + 1.
+Axes: M references, B of them in a block, T tiles, A coarse and F fine axes, C columns.
 """
 
 from functools import cache
@@ -15,7 +15,8 @@ import torch
 
 from medaudit.search.precision import TINY, slack
 
-EXTRA = 4  # columns beside the C of a vector
+EXTRA = 4  # columns beside those of a vector
+_TILE = 32  # columns that the processor multiplies at once
 _SHARE = 2.0**-8  # s above
 _UNIT = 2.0**-8  # unit roundoff of bfloat16
 SCALE = (
@@ -23,9 +24,14 @@ SCALE = (
 )  # of a product that was rounded to bfloat16, to be a bound
 
 
+def columns(axes: int) -> int:
+    """Columns of `axes` axes: those of a vector and of what is left over, cut to whole tiles, and four more."""
+    return max(axes + 1 + EXTRA - (axes + 1 + EXTRA) % _TILE, min(axes + 1 + EXTRA, _TILE))
+
+
 def of_queries(point: np.ndarray) -> torch.Tensor:
-    """(..., C) → (..., C + 4): (-2 h, 1, 1, n) with n in two parts, whose product with a reference's is the bound."""
-    places = torch.from_numpy(point)
+    """(..., A + F + 1) → (..., C): (-2 h, 1, 1, n), n in two parts; the product with a reference is a bound."""
+    places = _cut(torch.from_numpy(point))
     made = torch.ones(*places.shape[:-1], places.shape[-1] + EXTRA, dtype=torch.bfloat16)
     made[..., :-EXTRA], made[..., -2:] = _halved(places)
     made[..., :-EXTRA] *= -2.0
@@ -33,11 +39,21 @@ def of_queries(point: np.ndarray) -> torch.Tensor:
 
 
 def of_references(coarse: np.ndarray, fine: np.ndarray) -> torch.Tensor:
-    """(B, T, A + 3) and (B, T, F + 1) → (T, B, C + 4): (h, n, 1, 1)."""
+    """(B, T, A + 3) and (B, T, F + 1) → (T, B, C): (h, n, 1, 1)."""
     places = torch.cat([torch.from_numpy(coarse)[..., :-3], torch.from_numpy(fine)], dim=-1).transpose(0, 1)
+    places = _cut(places)
     made = torch.ones(*places.shape[:-1], places.shape[-1] + EXTRA, dtype=torch.bfloat16)
     made[..., :-EXTRA], made[..., -EXTRA:-2] = _halved(places)
     return made
+
+
+def _cut(places: torch.Tensor) -> torch.Tensor:
+    """(..., A + F + 1) → (..., C - 4): the last axes join what is left over, of which only the length is kept."""
+    kept = columns(places.shape[-1] - 1) - EXTRA
+    if kept == places.shape[-1]:
+        return places
+    rest = places[..., kept - 1 :].square().sum(-1, keepdim=True).sqrt_()
+    return torch.cat([places[..., : kept - 1], rest], dim=-1)
 
 
 def _halved(places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -45,10 +45,11 @@ class Index:
 
     @cached_property
     def halves(self) -> torch.Tensor:
-        """(T, M, A + F + 5) bfloat16: all references for a first look on all axes, made when first asked for."""
+        """(T, M, C) bfloat16: all references for a first look on all axes, made when first asked for."""
         count, tiles = self.coarse.shape[:2]
-        columns = self.basis.coarse + self.basis.fine + 1 + halves.EXTRA
-        made = torch.empty(tiles, count, columns, dtype=torch.bfloat16)
+        made = torch.empty(
+            tiles, count, halves.columns(self.basis.coarse + self.basis.fine), dtype=torch.bfloat16
+        )
         for start in range(0, count, _TOGETHER):
             part = slice(start, start + _TOGETHER)
             made[:, part] = halves.of_references(self.coarse[part], self.fine[part])

@@ -97,7 +97,8 @@ class Halves:
 
     def bounds(self, queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
         """The products, less what their own rounding to bfloat16 may have added."""
-        return _worst(queries, references).float().clamp_(min=0.0).mul_(halves.SCALE).numpy()
+        # Where the product is below 0, so is this, and 0 is a bound.
+        return _worst(queries, references).float().mul_(halves.SCALE).numpy()
 
 
 def look_at(index: Index, device: str, products: int) -> Look:

@@ -1,14 +1,16 @@
 # From a bare clone with Python 3.11 to 3.13, pip and make:
 #   make demo   sets everything up and runs the main job on phantoms
 #   make test   sets everything up and runs lint, types and tests
-#   make bench  speed beside what others use, then the detection and calibration tables on real films, about an hour
+#   make bench  speed and memory beside what others use, about half an hour
+#   make study  which copies are found and what is promised beside what was measured, on real films, about half an hour
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
+CALM = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 FILMS ?= ../shared/data
 REAL ?= ../shared/data/pneumoniamnist/pneumoniamnist_dev.npz
 
-.PHONY: demo real test lint types unit coverage bench clean
+.PHONY: demo real test lint types unit coverage bench study clean
 
 demo: $(VENV)/.core
 	$(BIN)/medaudit demo --out demo-out
@@ -31,14 +33,16 @@ unit: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
-# Slow, and worth the wait: how fast, which copies are found beside what others use, and promises beside what was measured.
-bench: $(VENV)/.dev
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/search_speed.py --data $(FILMS) --out reports/speed/search.json
-	$(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
-	$(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
-	$(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
+# Slow, and worth the wait, when nothing else runs.
+bench: $(VENV)/.bench
+	$(CALM) $(BIN)/python benchmarks/search_speed.py --data $(FILMS) --out reports/speed/search.json
+	$(CALM) $(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
+	$(CALM) $(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
+	$(CALM) $(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
 	$(BIN)/python benchmarks/pictures.py speed reports/speed reports/speed/speed.png
+
+# Which copies are found beside what others use, and promises beside what was measured.
+study: $(VENV)/.bench
 	$(BIN)/python benchmarks/detection.py --data $(FILMS) --out reports/detection
 	$(BIN)/python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png
 	$(BIN)/python benchmarks/calibration.py --data $(FILMS)
@@ -54,6 +58,10 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.core
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,bench]'
+	touch $@ $(VENV)/.dev $(VENV)/.core
 
 clean:
 	rm -rf $(VENV) demo-out real-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -47,6 +47,7 @@ class Row:
     wanted: float
     ours_index_s: float
     peer_index_s: float
+    brute_s: float  # what all its float32 products take at the rate of this machine's own, measured in the same run
     same: float  # share of neighbours that are named alike; the others are ties of float32, or nearer ones of ours
     pairs: int
 
@@ -60,8 +61,12 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
 def compare(
     name: str, peer: str, wanted: float, pairs: int, ours: Callable[[], Neighbours],
     theirs: Callable[[], np.ndarray], exact: Callable[[np.ndarray], np.ndarray], index_s: tuple[float, float],
+    products: float,
 ) -> Row:  # fmt: skip
-    """Run both in turn. theirs() gives rows (G, K); exact(rows (G, K)) measures them, squared, in float64."""
+    """Run both in turn. theirs() gives rows (G, K); exact(rows (G, K)) measures them, squared, in float64.
+
+    products: multiplications of a brute force.
+    """
     times = []
     for _ in range(pairs):
         own_s, found = timed(ours)
@@ -74,13 +79,21 @@ def compare(
     assert not worse.any(), f"{name}: {int(worse.sum())} neighbours of the peer are nearer"
     own, other = (float(np.median(column)) for column in zip(*times, strict=True))
     ratio = float(np.median([b / a for a, b in times]))
-    row = Row(name, peer, own, other, ratio, wanted, *index_s, float(same.mean()), pairs)
+    brute_s = 2 * products / product_rate()
+    row = Row(name, peer, own, other, ratio, wanted, *index_s, brute_s, float(same.mean()), pairs)
     print(
         f"{name:58} {peer:28} {own:7.2f} s {other:7.2f} s  {ratio:6.1f} x (wanted {wanted:g})  "
-        f"index {index_s[0]:.1f} s, {index_s[1]:.1f} s  alike {row.same:.5f}",
+        f"index {index_s[0]:.1f} s, {index_s[1]:.1f} s  brute force at best {brute_s:.2f} s  alike {row.same:.5f}",
         flush=True,
     )
     return row
+
+
+def product_rate() -> float:
+    """Float32 operations a second of a large matrix product on all threads."""
+    square = torch.ones(4096, 4096)
+    square @ square
+    return float(2 * 4096**3 / min(timed(lambda: square @ square)[0] for _ in range(5)))
 
 
 def vectors(films: np.ndarray) -> np.ndarray:
@@ -116,6 +129,7 @@ def against_faiss(data: Path, size: int, count: int, asking: int, k: int, wanted
     return compare(
         f"exact k={k}, {count:,} x {size} x {size}, {asking:,} queries", "faiss-cpu IndexFlatL2", wanted, pairs,
         ours, lambda: flat.search(queries[:, 0], k)[1], measured(queries, references), (index_s, flat_s),
+        asking * references.size,
     )  # fmt: skip
 
 
@@ -148,11 +162,22 @@ def one_patient_out(data: Path, count: int, k: int, wanted: float, pairs: int) -
         return np.take_along_axis(rows, np.argsort(own, axis=1, kind="stable")[:, :k], 1)
 
     nearest(references[:8, None], index, k, reference_group=people, leave_out=people[:8])
+    products = count * references.size
     name, measure = f"leave one patient out, {count:,} x 64 x 64, k={k}", measured(references, references)
     return [
-        compare(name, "torch.cdist with masks", wanted, pairs, ours, by_cdist, measure, (index_s, 0.0)),
         compare(
-            name, "scikit-learn brute force", wanted, pairs, ours, by_sklearn, measure, (index_s, brute_s)
+            name, "torch.cdist with masks", wanted, pairs, ours, by_cdist, measure, (index_s, 0.0), products
+        ),
+        compare(
+            name,
+            "scikit-learn brute force",
+            wanted,
+            pairs,
+            ours,
+            by_sklearn,
+            measure,
+            (index_s, brute_s),
+            products,
         ),
     ]
 
@@ -187,7 +212,7 @@ def largest_tile(data: Path, count: int, asking: int, k: int, wanted: float, pai
     nearest(queries[:8, None], index, k, reference_group=people)
     return compare(
         f"tile maximum, 16 tiles, {count:,} x {asking:,}, k={k}", "torch in blocks", wanted, pairs, ours, by_torch,
-        measured(queries, references), (index_s, 0.0),
+        measured(queries, references), (index_s, 0.0), asking * references.size,
     )  # fmt: skip
 
 
@@ -239,6 +264,8 @@ def main() -> None:
         more["growth"] = growth(given.data, 1000, 50, given.pairs)
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "faiss-cpu", "scikit-learn")}
     machine = {"processor": _processor(), "threads": threads, "python": platform.python_version(), **packages}
+    machine["float32 products, GFLOP/s"] = round(product_rate() / 1e9)
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         table = {"machine": machine, "rows": [asdict(row) for row in rows], **more}

@@ -41,29 +41,6 @@ def data(summary: Summary) -> Section | None:
     return Section(title="Data", blocks=(table, Facts(items=items)))
 
 
-def coverage(summary: Summary) -> Section:
-    """Which attacks of the guidance papers this report speaks to."""
-    searched = (
-        "searched for in every image" if summary.audit is not None else "not tested: no cohort was given"
-    )
-    drawn = "tested by generate and filter" if summary.extraction is not None else "not tested"
-    rows = (
-        ("WP29 05/2014, singling out", "copies of a patient's film", searched),
-        ("WP29 05/2014, linkability", "two images of one person", "in part: nearest patient named, no outside data"),
-        ("WP29 05/2014, inference", "learning something new of a patient", "not tested"),
-        ("EDPB Opinion 28/2024", "extraction from the model", drawn),
-        ("EDPB Opinion 28/2024", "membership of the training data", "not tested"),
-        ("ISO/IEC 27559, NIST SP 800-188", "governance: who decides, conditions, review", "conditions, sign-off"),
-    )  # fmt: skip
-    table = Table(
-        caption="What the guidance papers ask for, and what was done",
-        columns=("Source", "Attack or question", "In this report"),
-        rows=tuple(tuple(text(words) for words in row) for row in rows),
-        weights=(3, 3, 4),
-    )
-    return Section(title="Attack coverage", blocks=(table,))
-
-
 LIMITS = (
     "Every probability holds when unseen patients and training patients come from the same source and were split by "
     "chance.",
@@ -76,7 +53,7 @@ LIMITS = (
 )
 
 
-def limits() -> Section:
+def limits(summary: Summary) -> Section:
     """What the numbers rest on."""
     return Section(title="Limits", blocks=(Bullets(items=LIMITS),))
 

@@ -7,52 +7,18 @@ here. Free text passes `PlainText`, which refuses anything that looks like a pse
 Axes: N synthetic images, R reference patients, B histogram cells.
 """
 
-import math
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import Field
 
 from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
-from medaudit.errors import ReportLeak
+from medaudit.render.allowed import Aggregate, Finite, PlainText
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
-
-PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}", re.IGNORECASE)
-# Two or more segments after a slash or a drive letter; a single slash in prose ("and/or") is not a path.
-FILE_PATH = re.compile(
-    r"(?:(?<![\w/:.])~?/(?:[\w.~-]+/)+[\w.~-]+)|(?:\b[A-Za-z]:\\[\w.\\ -]+)|(?:\bfile://\S+)"
-    r"|(?:\b[\w-]+\.(?:dcm|dicom|npz|npy|png|jpe?g|tiff?|nii)\b)",
-    re.IGNORECASE,
-)
-_LONGEST_TEXT = 600
-
-
-def plain_text(text: str) -> str:
-    """Let a sentence of the findings through when it names no one and nothing on disk; ReportLeak otherwise."""
-    if PSEUDONYM.search(text) or FILE_PATH.search(text) or len(text) > _LONGEST_TEXT:
-        raise ReportLeak(
-            "a sentence of the findings holds a pseudonym, a path or more text than a sentence; "
-            "it cannot enter a report, run the audit again with this version"
-        )
-    return text
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-PlainText = Annotated[str, AfterValidator(plain_text)]
-Finite = Annotated[float | None, AfterValidator(_finite)]
-
-
-class Aggregate(BaseModel):
-    """A record of aggregates; reads the fields it declares from any object and ignores the rest."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
+from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
 
 
 class RateFacts(Aggregate):
@@ -147,7 +113,7 @@ class GenerativeFacts(Aggregate):
     median_rmse: float | None
     learnt_at: tuple[int, int] | None = None
     power: RateFacts | None
-    by_detector: dict[str, RateFacts] = {}
+    by_detector: dict[str, RateFacts] = Field(default_factory=dict)
 
 
 class ControlFacts(Aggregate):
@@ -157,7 +123,7 @@ class ControlFacts(Aggregate):
     planted: tuple[PlantedFacts, ...]
     minimum_power: float | None
     weakest_kind: str | None
-    falls_under: dict[str, PlainText] = {}
+    falls_under: dict[str, PlainText] = Field(default_factory=dict)
     not_planted: tuple[PlainText, ...] = ()
     given_up: tuple[PlainText, ...] = ()
     generative: GenerativeFacts | None = None
@@ -290,6 +256,8 @@ class Origin(Aggregate):
     extraction_id: str | None = None
     synthetic_id: str | None = None
     model_id: str | None = None
+    commit: str | None = None  # of medaudit's source, where it is known
+    hardware: PlainText | None = None
 
 
 class Summary(Aggregate):
@@ -300,6 +268,10 @@ class Summary(Aggregate):
     audit: AuditFacts | None
     extraction: ExtractionFacts | None
     origin: Origin
+    site: SiteFacts = SiteFacts()
+    release: ReleaseFacts | None = None
+    previous: PreviousFacts | None = None
+    cohorts: tuple[CohortFacts, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

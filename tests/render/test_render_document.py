@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from medaudit.artifacts.findings import Reidentification
 from medaudit.errors import ReportLeak
 from medaudit.render import build
+from medaudit.render.allowed import plain_text
 from medaudit.render.build import words
 from medaudit.render.confidential import PAIRS_SHOWN, ROWS_SHOWN, Details, _chosen, match_table
 from medaudit.render.document import Cell, Document, KeyNumbers, Section, SignOff, Table
-from medaudit.render.facts import ReidentificationFacts, Summary, plain_text
+from medaudit.render.facts import ReidentificationFacts, Summary
 from medaudit.render.glossary import entries_for, terms
 from medaudit.render.pages import verdict_sentence
 

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 import report_samples as samples
 
+from medaudit.linting.pdf import read_pdf
 from medaudit.render import build
 from medaudit.render.document import Paragraph, Section
 from medaudit.render.html import print_html
 from medaudit.render.pdf import print_pdf
-from medaudit.render.pdftext import read_pdf
 
 HOSTILE = (
     '<script>alert(1)</script> & "#image(\\"x\\")" $ x $ \\ #pagebreak() *bold* _it_ @ref <label> {{ 7 * 7 }}'

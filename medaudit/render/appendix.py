@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from medaudit.render import wording as say
 from medaudit.render.background import commands, data, figure, limits, provenance, text
-from medaudit.render.charts import distance_chart, leak_chart, ratio_chart
+from medaudit.render.charts import calibration_chart, distance_chart, exposure_chart, leak_chart, ratio_chart
 from medaudit.render.document import (
     Block,
     Cell,
@@ -105,6 +105,7 @@ def _histograms(audit: AuditFacts) -> list[Block]:
     )
     if any(one.ratios is not None and one.ratios.hides for one in audit.detectors):
         note += f" Cells with fewer than {SMALLEST_CELL} are not shown, so that nobody's own distance can be read off."
+    charts.append(exposure_chart(audit))
     drawn = [chart for chart in charts if chart is not None]
     return [Paragraph(text=note, quiet=True), *drawn] if drawn else []
 
@@ -155,7 +156,8 @@ def calibration(summary: Summary) -> Section | None:
         numeric=(1,),
         weights=(4, 2),
     )
-    return Section(title="Calibration", blocks=(table, spent))
+    chart = calibration_chart(audit)
+    return Section(title="Calibration", blocks=(table, spent, *([chart] if chart else [])))
 
 
 def controls(summary: Summary) -> Section | None:

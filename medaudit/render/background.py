@@ -1,8 +1,9 @@
 """The appendix's back matter: cohorts, attack coverage, limits, provenance, commands. Built from a Summary alone."""
 
 from medaudit.render import wording as say
-from medaudit.render.document import Bullets, Cell, Commands, Facts, Paragraph, Section, Table
+from medaudit.render.document import Block, Bullets, Cell, Commands, Facts, Paragraph, Section, Table
 from medaudit.render.facts import Summary
+from medaudit.render.histogram import SMALLEST_CELL
 
 
 def text(words: str) -> Cell:
@@ -38,7 +39,40 @@ def data(summary: Summary) -> Section | None:
         ("Near-duplicates across training and unseen patients", say.whole(twins.across_train_and_holdout)),
         ("People left out of the reference for such a duplicate", say.whole(twins.people_left_out)),
     )
-    return Section(title="Data", blocks=(table, Facts(items=items)))
+    blocks: list[Block] = [table, Facts(items=items), *_at_hand(summary)]
+    return Section(title="Data", blocks=tuple(blocks))
+
+
+_ROLES = {"train": "Training (T)", "holdout": "Held out (H)", "synthetic": "Synthetic (S)"}
+
+
+def _at_hand(summary: Summary) -> list[Block]:
+    """Views, polarity, bits, transfer syntaxes and refusals of the cohorts that were given to the report."""
+    if not summary.cohorts:
+        said = "Views, polarity, bit depth, transfer syntaxes and refusals: the cohorts were not given to this report."
+        return [Paragraph(text=said)]
+    rows: list[tuple[Cell, ...]] = []
+    for cohort in summary.cohorts:
+        rows.append(_row(cohort.role, "size, in pixels", f"{cohort.height} x {cohort.width}", cohort.images))
+        for name, counts in cohort.tallies.items():
+            rows += [_row(cohort.role, name, word, count) for word, count in counts.items()]
+        rows += [_row(cohort.role, "refused", reason, count) for reason, count in cohort.refused.items()]
+        if cohort.set_aside:
+            rows.append(_row(cohort.role, "set aside", "marked, not used", cohort.set_aside))
+    table = Table(
+        caption="What the cohorts hold. Refused files are counted where the cohort was read from its source; counts "
+        f"under {SMALLEST_CELL} are not shown in the shareable edition.",
+        columns=("Cohort", "What", "Value", "Images or files"),
+        rows=tuple(rows),
+        numeric=(3,),
+        weights=(3, 3, 6, 3),
+    )
+    return [table]
+
+
+def _row(role: str, name: str, word: str, count: int | None) -> tuple[Cell, ...]:
+    shown = Cell(text=f"under {SMALLEST_CELL}") if count is None else figure(count)
+    return text(_ROLES[role]), text(name), text(word), shown
 
 
 LIMITS = (
@@ -66,9 +100,16 @@ def provenance(summary: Summary) -> Section:
         ("extraction", origin.extraction_id),
         ("synthetic cohort", origin.synthetic_id),
         ("model", origin.model_id),
+        ("release", summary.release.id if summary.release else None),
+        ("earlier audit", summary.previous.audit_id if summary.previous else None),
     )
     items = [(f"{name} (SHA-256 of its manifest)", value) for name, value in ids if value]
     items += [(f"version of {name}", version) for name, version in sorted(origin.versions.items())]
+    items.append(("commit of medaudit", origin.commit or "not recorded: not installed from version control"))
+    if summary.release is not None:
+        root = summary.release.merkle_root
+        items.append(("Merkle root of the released files", root or "not stated by this release"))
+    items.append(("hardware", "not recorded: results do not depend on it beyond the last digits"))
     if origin.seed is not None:
         items.append(("seed", str(origin.seed)))
     if summary.audit is not None:

@@ -17,6 +17,13 @@ from pydantic import Field
 
 from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
 from medaudit.render.allowed import Aggregate, Finite, PlainText
+from medaudit.render.drawn_facts import (
+    CalibrationFacts,
+    ExposureFacts,
+    calibration_facts,
+    column,
+    exposure_facts,
+)
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
 from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
 
@@ -88,6 +95,7 @@ class DetectorFacts(Aggregate):
     close_unseen: float | None = None
     ratios: Histogram | None = None  # adaptive ratio, exp(-score)
     distances: Histogram | None = None
+    calibration: CalibrationFacts | None = None
 
 
 class PlantedFacts(Aggregate):
@@ -211,6 +219,7 @@ class AuditFacts(Aggregate):
     next_steps: tuple[PlainText, ...] = ()
     agreement: AgreementFacts | None = None  # None: nothing was flagged, or not recorded
     reidentification: ReidentificationFacts | None = None
+    exposure: ExposureFacts | None = None  # None: nobody is named
     one_source: bool = True  # T and H could not be told apart by how their films were taken
 
     @property
@@ -313,6 +322,7 @@ def audit_facts(
         reidentification=None
         if audit.reidentification is None
         else ReidentificationFacts.model_validate(audit.reidentification),
+        exposure=exposure_facts(matches, hide),
         one_source=audit.source is None or not audit.source.differs,
     )
 
@@ -335,8 +345,8 @@ def _detector(
     theirs = reference.filter(pc.equal(reference.column("detector"), record.name))
     if len(ours) == 0 or len(theirs) == 0:
         return facts
-    distances = _column(ours, "distance"), _column(theirs, "distance")  # (N,), (R,)
-    ratios = np.exp(-_column(ours, "score")), np.exp(-_column(theirs, "score"))
+    distances = column(ours, "distance"), column(theirs, "distance")  # (N,), (R,)
+    ratios = np.exp(-column(ours, "score")), np.exp(-column(theirs, "score"))
     share, values = resolvable_quantile(*distances)
     return facts.model_copy(
         update={
@@ -345,9 +355,6 @@ def _detector(
             "close_unseen": values[1] if values else None,
             "ratios": quantise(*ratios, top=2.0, hide=hide),
             "distances": quantise(*distances, top=None, hide=hide),
+            "calibration": calibration_facts(ours, theirs),
         }
     )
-
-
-def _column(table: pa.Table, name: str) -> np.ndarray:
-    return table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)

@@ -135,8 +135,16 @@ def power_chart(
         return _svg(figure)
 
 
-def leak_curve(generated: Sequence[int], patients: Sequence[int]) -> bytes:
-    """SVG: distinct training patients extracted against images generated, as steps."""
+def leak_curve(
+    generated: Sequence[int],
+    patients: Sequence[int],
+    ahead: tuple[Sequence[int], Sequence[float]] | None = None,
+    total: float | None = None,
+) -> bytes:
+    """SVG: distinct training patients extracted against images generated, as steps.
+
+    `ahead`, images and patients expected, goes on as a dashed line; `total` is the estimate of all patients.
+    """
     from matplotlib.ticker import MaxNLocator
 
     with _canvas(4.4, 2.9) as figure:
@@ -147,14 +155,89 @@ def leak_curve(generated: Sequence[int], patients: Sequence[int]) -> bytes:
             f"{patients[-1]:,}", (generated[-1], patients[-1]), xytext=(-6, 6), textcoords="offset points",
             ha="right", va="bottom",
         )  # fmt: skip
+        top, end = max(1.0, float(max(patients))), max(generated)
+        if ahead is not None:
+            axis.plot(*ahead, color=SYNTHETIC, linewidth=1.6, linestyle=(0, (4, 2)))
+            top, end = max(top, *ahead[1]), max(ahead[0])
+            axis.axvline(max(generated), color=QUIET, linewidth=0.8, linestyle=":")
+            axis.annotate(
+                "expected", (0.76, 0.04), xycoords="axes fraction", ha="center", va="bottom", fontsize=8.5
+            )
+            axis.annotate(
+                "seen", (0.24, 0.04), xycoords="axes fraction", ha="center", va="bottom", fontsize=8.5
+            )
+        if total is not None and total <= 2 * top:
+            axis.axhline(total, color=INK, linestyle="--", linewidth=1.1)
+            axis.annotate(
+                f"about {total:,.0f} in all", (0.02, total), xycoords=("axes fraction", "data"), xytext=(0, 3),
+                textcoords="offset points", ha="left", va="bottom", fontsize=8.5,
+            )  # fmt: skip
+            top = max(top, total)
         axis.set_xlabel("images generated (number)")
         axis.set_ylabel("patients extracted (number)")
-        axis.set_xlim(0, max(generated))
-        axis.set_ylim(0, max(1.0, 1.15 * max(patients)))
+        axis.set_xlim(0, end)
+        axis.set_ylim(0, 1.15 * top)
         axis.xaxis.set_major_formatter(lambda tick, _: f"{tick:,.0f}")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.grid(color="#dddddd", linewidth=0.7)
+        return _svg(figure)
+
+
+def calibration_plot(
+    expected: Sequence[float],
+    unseen: Sequence[float],
+    synthetic: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+) -> bytes:
+    """SVG: p-values of unseen people and synthetic images against those expected, with chance's 95 % interval."""
+    with _canvas(4.4, 3.4) as figure:
+        axis = figure.subplots()
+        axis.fill_between(expected, low, high, color="#dfe3e6", linewidth=0, label="95 % of chance")
+        axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
+        axis.plot(
+            expected, synthetic, marker="s", color=SYNTHETIC, markersize=4.5, markerfacecolor="white",
+            linewidth=1, clip_on=False, label="synthetic images",
+        )  # fmt: skip
+        axis.plot(
+            expected,
+            unseen,
+            marker="o",
+            color=UNSEEN,
+            markersize=5,
+            linewidth=1,
+            clip_on=False,
+            label="unseen people",
+        )
+        axis.set_xlabel("p-value expected if like the reference (no unit)")
+        axis.set_ylabel("p-value seen (no unit)")
+        axis.set_xlim(0, 1)
+        axis.set_ylim(0, 1)
+        axis.legend(loc="upper left", fontsize=8.5)
+        return _svg(figure)
+
+
+def exposure_bars(images: Sequence[str], patients: Sequence[int | None]) -> bytes:
+    """SVG: training patients by how many flagged images name them; a count that is not shown is said to be none."""
+    from matplotlib.ticker import MaxNLocator
+
+    with _canvas(4.4, 2.6) as figure:
+        axis = figure.subplots()
+        places = range(len(images))
+        axis.bar(places, [count or 0 for count in patients], width=0.7, color=SYNTHETIC)
+        for place, count in zip(places, patients, strict=True):
+            words = f"under {SMALLEST_CELL},\nnot shown" if count is None else f"{count:,}"
+            axis.annotate(
+                words, (place, count or 0), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
+                fontsize=8.5, color=QUIET if count is None else INK,
+            )  # fmt: skip
+        axis.set_xticks(places, images)
+        axis.set_ylim(0, max(10.0, 1.2 * max(count or 0 for count in patients)))
+        axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.set_xlabel("flagged images of one patient (number)")
+        axis.set_ylabel("training patients (number)")
+        axis.tick_params(axis="x", length=0)
         return _svg(figure)
 
 

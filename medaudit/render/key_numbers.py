@@ -24,11 +24,29 @@ def leading(audit: AuditFacts) -> DetectorFacts:
     return max(audit.detectors, key=found)
 
 
+# What a board asks for and this audit does not measure: named, so that nobody takes silence for a zero.
+_NOT_TESTED = [
+    KeyNumber(
+        name="Membership: telling who was in training",
+        value=Cell(text="not tested"),
+        interval="none",
+        reference=Cell(text="0 % better than guessing", value=0),
+    ),
+    KeyNumber(
+        name="Patients with rare findings, by themselves",
+        value=Cell(text="not tested"),
+        interval="none",
+        reference=Cell(text="as for all patients"),
+    ),
+]
+
+
 def key_numbers(summary: Summary) -> Section:
     """Each number beside its interval and the value it is to be held against."""
     rows: list[KeyNumber] = []
     if summary.audit is not None:
         rows += _found_rows(summary.audit) + _control_rows(summary.audit) + _bound_rows(summary.audit)
+        rows += _NOT_TESTED
     if summary.extraction is not None:
         rows += _extraction_rows(summary.extraction)
     table = KeyNumbers(

@@ -191,7 +191,7 @@ def test_json_holds_every_number_of_the_page(refused: Document) -> None:
     numeric = [cell for cell in cells if re.fullmatch(r"[\d,.]+", cell.text)]
     assert len(numeric) > 30
     assert all(cell.value is not None for cell in numeric)
-    assert len([f for f in refused.figures() if f.data is not None]) == len(list(refused.figures())) == 6
+    assert len([f for f in refused.figures() if f.data is not None]) == len(list(refused.figures())) == 8
 
 
 def test_figures_have_titles_captions_and_alt_texts(refused: Document) -> None:

@@ -25,6 +25,7 @@ def plain_text(text: str) -> str:
             "a sentence of the findings holds a pseudonym, a path or more text than a sentence; "
             "it cannot enter a report, run the audit again with this version"
         )
+    text = text.replace("`", "")  # marks of code, which a page would print
     return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -51,28 +51,42 @@ def _at_hand(summary: Summary) -> list[Block]:
     if not summary.cohorts:
         said = "Views, polarity, bit depth, transfer syntaxes and refusals: the cohorts were not given to this report."
         return [Paragraph(text=said)]
-    rows: list[tuple[Cell, ...]] = []
-    for cohort in summary.cohorts:
-        rows.append(_row(cohort.role, "size, in pixels", f"{cohort.height} x {cohort.width}", cohort.images))
-        for name, counts in cohort.tallies.items():
-            rows += [_row(cohort.role, name, word, count) for word, count in counts.items()]
-        rows += [_row(cohort.role, "refused", reason, count) for reason, count in cohort.refused.items()]
-        if cohort.set_aside:
-            rows.append(_row(cohort.role, "set aside", "marked, not used", cohort.set_aside))
+    roles = [cohort.role for cohort in summary.cohorts]
     table = Table(
-        caption="What the cohorts hold. Refused files are counted where the cohort was read from its source; counts "
-        f"under {SMALLEST_CELL} are not shown in the shareable edition.",
-        columns=("Cohort", "What", "Value", "Images or files"),
-        rows=tuple(rows),
-        numeric=(3,),
-        weights=(3, 3, 6, 3),
+        caption="What the cohorts hold, in images; refused are files, counted where the cohort was read from its source. "
+        f"Counts under {SMALLEST_CELL} are not shown in the shareable edition.",
+        columns=("What", "Value", *(_ROLES[role] for role in roles)),
+        rows=tuple(
+            (text(what), text(value), *(_shown_count(found, role) for role in roles))
+            for (what, value), found in _by_value(summary).items()
+        ),
+        numeric=tuple(range(2, 2 + len(roles))),
+        weights=(3, 5, *([2] * len(roles))),
     )
     return [table]
 
 
-def _row(role: str, name: str, word: str, count: int | None) -> tuple[Cell, ...]:
-    shown = Cell(text=f"under {SMALLEST_CELL}") if count is None else figure(count)
-    return text(_ROLES[role]), text(name), text(word), shown
+def _by_value(summary: Summary) -> dict[tuple[str, str], dict[str, int | None]]:
+    """Counts by role of each value of each fact, in the order in which they come up."""
+    found: dict[tuple[str, str], dict[str, int | None]] = {}
+    for cohort in summary.cohorts:
+        size = ("size, in pixels", f"{cohort.height} x {cohort.width}, {cohort.bits} bits")
+        found.setdefault(size, {})[cohort.role] = cohort.images
+        for name, counts in cohort.tallies.items():
+            for word, count in counts.items():
+                found.setdefault((name, word), {})[cohort.role] = count
+        for reason, count in {**cohort.refused, "set aside": cohort.set_aside}.items():
+            if count:
+                found.setdefault(("refused or set aside", reason), {})[cohort.role] = count
+    order = list(dict.fromkeys(what for what, _ in found))
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0][0])))
+
+
+def _shown_count(found: dict[str, int | None], role: str) -> Cell:
+    if role not in found:
+        return Cell(text="0", value=0)
+    count = found[role]
+    return Cell(text=f"under {SMALLEST_CELL}") if count is None else figure(count)
 
 
 LIMITS = (

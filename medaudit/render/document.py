@@ -75,9 +75,10 @@ class KeyNumbers(Part):
 
 
 class Table(Part):
-    """A table; `numeric` names the columns set flush right, `weights` the columns' relative widths."""
+    """A table, under a `title` where it has one; `numeric` names the columns set flush right, `weights` the columns' relative widths."""
 
     kind: Literal["table"] = "table"
+    title: str = ""
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]

@@ -72,6 +72,7 @@ def coverage(summary: Summary) -> Section:
         )
         blocks.append(
             Table(
+                title=one.name,
                 caption=f"{one.title}. Issued {one.issued}, mapped {one.mapped}. {one.source}",
                 columns=("Where", "Asks", "This report gives", "It does not give"),
                 rows=rows,

@@ -35,9 +35,13 @@ def cohort(out: Path, count: int, side: int, origin: str) -> Artifact:
         for start in range(0, count, 500):
             pixels = rng.integers(0, 256, (min(500, count - start), side, side), dtype=np.uint8)
             rows = [
-                {"file": f"ward{place % 7}/person{place:06d}_film.png", "patient": samples.pseudonym(place), "route": "full range"}
+                {
+                    "file": f"ward{place % 7}/person{place:06d}_film.png",
+                    "patient": samples.pseudonym(place),
+                    "route": "full range",
+                }
                 for place in range(start, start + len(pixels))
-            ]  # fmt: skip
+            ]
             writer.append(pixels, rows)
         return writer.finish(note={"origin": origin})
 

@@ -17,8 +17,13 @@ _FILMS_AT_ONCE = 256
 _DIGESTS = (hashlib.sha256, hashlib.sha1, hashlib.md5)
 
 
-def known_of(ids: Iterable[str], cohorts: Iterable[Cohort], forbidden: Iterable[str] = ()) -> Known:
-    """What must not go out: `ids` of the real cohorts (hex), the cohorts at hand, words that the site forbids."""
+def known_of(
+    ids: Iterable[str], cohorts: Iterable[Cohort], forbidden: Iterable[str] = (), *, blocks: bool = True
+) -> Known:
+    """What must not go out: `ids` of the real cohorts (hex), the cohorts at hand, words that the site forbids.
+
+    Without `blocks` pixels are not learnt: where no picture may stand at all, none is compared.
+    """
     cohorts = list(cohorts)
     words, digests = set(forbidden), {bytes.fromhex(one) for one in ids}
     for cohort in cohorts:
@@ -26,7 +31,7 @@ def known_of(ids: Iterable[str], cohorts: Iterable[Cohort], forbidden: Iterable[
         words |= telling_parts([*cohort.rows.column("file").to_pylist(), *(file for file, _ in refused)])
         digests |= {bytes.fromhex(one) for one in (cohort.id, *cohort.artifact.manifest["files"].values())}
         digests |= {make(film.tobytes()).digest() for film in _films([cohort]) for make in _DIGESTS}
-    return Known(Words(words), frozenset(digests), Blocks(_films(cohorts)) if cohorts else None)
+    return Known(Words(words), frozenset(digests), Blocks(_films(cohorts)) if blocks and cohorts else None)
 
 
 def _films(cohorts: Iterable[Cohort]) -> Iterator[np.ndarray]:

@@ -53,7 +53,7 @@ def _at_hand(summary: Summary) -> list[Block]:
         return [Paragraph(text=said)]
     roles = [cohort.role for cohort in summary.cohorts]
     table = Table(
-        caption="What the cohorts hold, in images; refused are files, counted where the cohort was read from its source. "
+        caption="What the cohorts hold, in images; refused are files, counted where a cohort was read from its source. "
         f"Counts under {SMALLEST_CELL} are not shown in the shareable edition.",
         columns=("What", "Value", *(_ROLES[role] for role in roles)),
         rows=tuple(

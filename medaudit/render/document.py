@@ -75,7 +75,8 @@ class KeyNumbers(Part):
 
 
 class Table(Part):
-    """A table, under a `title` where it has one; `numeric` names the columns set flush right, `weights` the columns' relative widths."""
+    """A table, under a `title` where it has one; `numeric` names the columns set flush right, `weights` their relative
+    widths."""
 
     kind: Literal["table"] = "table"
     title: str = ""

@@ -1,6 +1,6 @@
 """The JSON Schema of report.json (2020-12), made from the document model; the package carries it as a file.
 
-`python -m medaudit.render.schema > medaudit/render/schemas/report-1.json` writes it anew; a test holds the two together.
+`python -m medaudit.render.schema > FILE` writes it anew into schemas/report-1.json; a test holds the two together.
 """
 
 import json
@@ -26,13 +26,18 @@ def made() -> dict[str, Any]:
     parts = body.pop("$defs")
     figure = parts["Figure"]
     figure["properties"].pop("picture")
-    figure["properties"]["sha256"] = _digest("Of the picture's bytes; the picture is in the HTML and the PDF.")
+    figure["properties"]["sha256"] = _digest(
+        "Of the picture's bytes; the picture is in the HTML and the PDF."
+    )
     figure["required"] = [name for name in figure["required"] if name != "picture"] + ["sha256"]
     facts = Summary.model_json_schema(mode="serialization")
     parts |= facts.pop("$defs")
     body["properties"]["numbers"] = facts
     head = {
-        "schema": {"const": SCHEMA, "description": "Changes when a field is removed or means something else."},
+        "schema": {
+            "const": SCHEMA,
+            "description": "Changes when a field is removed or means something else.",
+        },
         "document_sha256": _digest("Of the canonical JSON of all that follows: the report's hash."),
     }
     body["properties"] = {**head, **body["properties"]}

@@ -45,7 +45,7 @@ def known_of_site(evidence: Evidence, site: Site, edition: str, forbid: Path | N
     lineage = evidence.lineage()
     ids = [lineage[role] for role in _REAL if role in lineage]
     cohorts = [cohort for role, cohort in site.opened(evidence) if role in _REAL]
-    known = real.known_of(ids, cohorts, _forbidden(forbid))
+    known = real.known_of(ids, cohorts, _forbidden(forbid), blocks=False)
     return known.without(ids) if edition == "confidential" else known
 
 

@@ -63,7 +63,7 @@ def test_hidden_cells_are_not_drawn() -> None:
 def test_pair_holds_both_films_and_the_watermark() -> None:
     dark, light = np.zeros((30, 24)), np.ones((30, 24))
     picture = Image.open(io.BytesIO(figures.pair(light, dark)))
-    assert picture.mode == "RGB" and picture.info == {}
+    assert picture.mode == "L" and picture.info == {}
     pixels = np.asarray(picture).astype(int)
     assert figures.pair(light, dark) == figures.pair(light, dark)
     black = np.flatnonzero((pixels.sum(axis=2) == 0).sum(axis=0) > 200)  # columns of the training film

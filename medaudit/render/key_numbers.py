@@ -65,17 +65,18 @@ def share(rate: RateFacts) -> Cell:
 
 def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
     counts, test = audit.counts, audit.cohort_test
-    interval = clopper_pearson(counts.flagged, counts.synthetic)
-    found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)} ({say.percent(interval.value)})"
+    interval = clopper_pearson(counts.flagged, counts.synthetic) if counts.synthetic else None
+    found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)}"
+    found += f" ({say.percent(interval.value)})" if interval else ""
     rows = [
         KeyNumber(
             name="Synthetic images that give a patient away"
             if audit.same_person
             else "Synthetic images found to be copies",
             value=Cell(text=found, value=counts.flagged),
-            interval=say.span(interval.low, interval.high),
-            low=interval.low,
-            high=interval.high,
+            interval=say.span(interval.low, interval.high) if interval else say.NOT_RESOLVABLE,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
             reference=Cell(text="0 in a cohort without copies", value=0),
         ),
         *_same_person_row(audit),

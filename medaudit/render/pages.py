@@ -33,6 +33,8 @@ def verdict_sentence(summary: Summary) -> str:
 def _audit_sentence(audit: AuditFacts) -> str:
     counts = audit.counts
     images = say.whole(counts.synthetic)
+    if not counts.synthetic:
+        return "The cohort holds no synthetic image, so nothing was tested."
     if counts.flagged:
         were = "was" if counts.flagged == 1 else "were"
         if audit.same_person:

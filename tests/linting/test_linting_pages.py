@@ -133,8 +133,21 @@ _DRAWING = base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M
         lambda html: html.replace("</main>", '<img src="https://example.org/a" alt=""></main>'),
         lambda html: html.replace("</main>", "<script>1</script></main>"),
         lambda html: html.replace("</style>", "p{background:url(//example.org)}</style>"),
+        lambda html: html.replace("<meta charset", '<meta http-equiv="refresh" content="0;x"><meta charset'),
+        lambda html: html.replace("</main>", '<p onclick="x()">x</p></main>'),
+        lambda html: html.replace("</main>", "<svg><image/></svg></main>"),
     ],
-    ids=["film", "unknown drawing", "bare payload", "fetch", "script", "style fetch"],
+    ids=[
+        "film",
+        "unknown drawing",
+        "bare payload",
+        "fetch",
+        "script",
+        "style fetch",
+        "refresh",
+        "handler",
+        "drawing",
+    ],
 )
 def test_what_is_smuggled_into_the_page_is_found(
     document: Document, clean: tuple[str, bytes, str], change: Change

@@ -21,7 +21,7 @@ _DATA_URI = re.compile(r"data:([\w/+.-]+)(?:;[\w=-]+)*;base64,([A-Za-z0-9+/=\s]+
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
 _FETCHED_STYLE = re.compile(r"url\(|@import|image-set\(", re.IGNORECASE)
 _TAGS = frozenset(
-    [
+    {
         "html",
         "head",
         "meta",
@@ -35,6 +35,8 @@ _TAGS = frozenset(
         "div",
         "p",
         "span",
+    }
+    | {
         "b",
         "bdi",
         "code",
@@ -47,34 +49,15 @@ _TAGS = frozenset(
         "figure",
         "figcaption",
         "img",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
         "h1",
         "h2",
         "h3",
-    ]
+    }
+    | {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 )
 _ATTRIBUTES = frozenset(
-    [
-        "lang",
-        "charset",
-        "http-equiv",
-        "content",
-        "name",
-        "class",
-        "role",
-        "scope",
-        "data-label",
-        "src",
-        "alt",
-        "tabindex",
-        "aria-label",
-    ]
+    {"lang", "charset", "http-equiv", "content", "name", "class", "role", "scope", "data-label", "src", "alt"}
+    | {"tabindex", "aria-label"}
 )
 _SCRIPT = re.compile(r"<script|\son\w+\s*=|javascript:", re.IGNORECASE)
 _RASTER = re.compile(r"data:image/(?!svg)|<image\b", re.IGNORECASE)

@@ -67,7 +67,7 @@ def _kept(image: np.ndarray) -> np.ndarray:
     windows *= np.uint64(_MIX)
     rows, columns = np.nonzero(windows < np.uint64(1 << (64 - _KEPT_BITS)))
     cut = np.lib.stride_tricks.sliding_window_view(values, (SIDE, SIDE))[rows, columns]  # (W, 12, 12)
-    varied = np.ptp(cut.reshape(len(cut), -1), axis=1) >= _LEAST_RANGE
+    varied = np.ptp(cut.reshape(len(cut), SIDE * SIDE), axis=1) >= _LEAST_RANGE
     return windows[rows[varied], columns[varied]]
 
 

@@ -250,3 +250,12 @@ def test_flat_and_unlike_windows_are_not_taken_for_films() -> None:
     assert not blocks.shows(np.zeros((72, 64), np.uint8))
     assert not any(blocks.shows(rng.integers(0, 256, (72, 64), dtype=np.uint8)) for _ in range(20))
     assert blocks.shows(FILM) and not blocks.shows(FILM[:, ::-1].copy()) and not blocks.shows(FILM[:8, :8])
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (28, 28), (13, 40), (5, 90)])
+def test_small_films_with_no_window_kept_are_no_error(shape: tuple[int, int]) -> None:
+    films = [
+        np.random.Generator(np.random.Philox(s)).integers(0, 256, shape, dtype=np.uint8) for s in range(40)
+    ]
+    blocks = Blocks(films[:20])
+    assert not any(blocks.shows(film) for film in films[20:])

@@ -152,8 +152,9 @@ def leak_curve(
         axis.step(generated, patients, where="post", color=SYNTHETIC, linewidth=2)
         axis.plot(generated[-1], patients[-1], marker="o", color=SYNTHETIC, clip_on=False, zorder=3)
         axis.annotate(
-            f"{patients[-1]:,}", (generated[-1], patients[-1]), xytext=(-6, 6), textcoords="offset points",
-            ha="right", va="bottom",
+            f"{patients[-1]:,}", (generated[-1], patients[-1]), xytext=(-6, 6) if ahead is None else (6, -6),
+            textcoords="offset points", ha="right" if ahead is None else "left",
+            va="bottom" if ahead is None else "top",
         )  # fmt: skip
         top, end = max(1.0, float(max(patients))), max(generated)
         if ahead is not None:
@@ -194,7 +195,9 @@ def calibration_plot(
     """SVG: p-values of unseen people and synthetic images against those expected, with chance's 95 % interval."""
     with _canvas(4.4, 3.4) as figure:
         axis = figure.subplots()
-        axis.fill_between(expected, low, high, color="#dfe3e6", linewidth=0, label="95 % of chance")
+        axis.fill_between(
+            expected, low, high, color="#dfe3e6", linewidth=0, label="what chance explains (95 %)"
+        )
         axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
         axis.plot(
             expected, synthetic, marker="s", color=SYNTHETIC, markersize=4.5, markerfacecolor="white",

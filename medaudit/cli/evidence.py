@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medaudit.cli.options import CopyNetwork, Device, Json, Out, Quiet, Seed, Synthetic
+from medaudit.cli.options import CopyNetwork, Device, Forbid, Json, Out, Quiet, Seed, Synthetic
 from medaudit.cli.screen import carry_out
 
 
@@ -34,6 +34,25 @@ def report(
     ] = None,
     institution: Annotated[str, typer.Option("--institution", help="Named in the header.")] = "",
     protocol: Annotated[str, typer.Option("--protocol", help="Protocol number, named in the header.")] = "",
+    date: Annotated[str, typer.Option("--date", help="YYYYMMDD, named in the header.")] = "",
+    review_by: Annotated[str, typer.Option("--review-by", help="YYYYMMDD: when to look again.")] = "",
+    signer_key: Annotated[
+        str, typer.Option("--signer-key", help="Fingerprint of the key that signs the release.")
+    ] = "",
+    release: Annotated[
+        Path | None, typer.Option("--release", help="The release under this audit, named in the header.")
+    ] = None,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="The audit before this one, to show what changed.")
+    ] = None,
+    cohort: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--cohort",
+            help="T, H or S, once each: for the data section, and for the linter, which then knows films and names.",
+        ),
+    ] = None,
+    forbid: Forbid = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,6 +61,7 @@ def report(
     Example: medaudit report work/A --out work/report
     """
     from medaudit.stages import report as stage
+    from medaudit.stages.site import Site
 
     carry_out(
         "report",
@@ -51,8 +71,10 @@ def report(
             edition=edition,
             train=train,
             synthetic=synthetic,
-            institution=institution,
-            protocol=protocol,
+            site=Site(
+                institution, protocol, date, review_by, signer_key, release, previous, tuple(cohort or ())
+            ),
+            forbid=forbid,
             progress=screen,
         ),
         as_json=as_json,
@@ -79,9 +101,16 @@ def release(
             "--withhold-flagged", help="Leave flagged images out and audit the rest again (needs T, H)."
         ),
     ] = False,
-    train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
-    holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            "--train",
+            help="T, with --withhold-flagged, or for the linter, which then knows films and names.",
+        ),
+    ] = None,
+    holdout: Annotated[Path | None, typer.Option("--holdout", help="H, for the same.")] = None,
     copy_network: CopyNetwork = None,
+    forbid: Forbid = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -107,6 +136,7 @@ def release(
             train=train,
             holdout=holdout,
             copy_network=copy_network,
+            forbid=forbid,
             device=device,
             seed=seed,
             progress=screen,

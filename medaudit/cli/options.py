@@ -61,6 +61,10 @@ CopyNetwork = Annotated[
         "--copy-network", help="`train`, or a path: a kept encoder's folder, or a safetensors file."
     ),
 ]
+Forbid = Annotated[
+    Path | None,
+    typer.Option("--forbid", help="A text file of words, one a line, that no file written may hold."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]
 OptionalConfig = Annotated[Path | None, typer.Option("--config", help="YAML file with audit settings.")]

@@ -1,10 +1,11 @@
 """The appendix for the board's expert: how the numbers came about. Built from a Summary alone."""
 
 import math
+from collections.abc import Callable
 
 from medaudit.render import wording as say
-from medaudit.render.background import commands, coverage, data, figure, limits, provenance, text
-from medaudit.render.charts import distance_chart, leak_chart, ratio_chart
+from medaudit.render.background import commands, data, figure, limits, provenance, text
+from medaudit.render.charts import calibration_chart, distance_chart, exposure_chart, leak_chart, ratio_chart
 from medaudit.render.document import (
     Block,
     Cell,
@@ -16,6 +17,7 @@ from medaudit.render.document import (
 )
 from medaudit.render.facts import AgreementFacts, AuditFacts, RateFacts, Summary
 from medaudit.render.generative import generative, given_up
+from medaudit.render.guidance_map import coverage
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 from medaudit.render.known_again import known_again
@@ -103,6 +105,7 @@ def _histograms(audit: AuditFacts) -> list[Block]:
     )
     if any(one.ratios is not None and one.ratios.hides for one in audit.detectors):
         note += f" Cells with fewer than {SMALLEST_CELL} are not shown, so that nobody's own distance can be read off."
+    charts.append(exposure_chart(audit))
     drawn = [chart for chart in charts if chart is not None]
     return [Paragraph(text=note, quiet=True), *drawn] if drawn else []
 
@@ -153,7 +156,8 @@ def calibration(summary: Summary) -> Section | None:
         numeric=(1,),
         weights=(4, 2),
     )
-    return Section(title="Calibration", blocks=(table, spent))
+    chart = calibration_chart(audit)
+    return Section(title="Calibration", blocks=(table, spent, *([chart] if chart else [])))
 
 
 def controls(summary: Summary) -> Section | None:
@@ -275,23 +279,27 @@ def extraction(summary: Summary) -> Section | None:
     return Section(title="Extraction from the model", blocks=tuple(blocks))
 
 
+# The appendix in order; a new section is one line here.
+SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
+    data,
+    results,
+    calibration,
+    further_reasons,
+    controls,
+    cohort_test,
+    known_again,
+    extraction,
+    coverage,
+    limits,
+    provenance,
+    commands,
+)
+
+
 def appendix(summary: Summary) -> list[Section]:
     """The sections of the appendix, without the glossary, which follows from all the others."""
-    sections = [
-        results(summary),
-        calibration(summary),
-        further_reasons(summary),
-        controls(summary),
-        cohort_test(summary),
-        known_again(summary),
-        extraction(summary),
-        data(summary),
-        coverage(summary),
-        limits(),
-        provenance(summary),
-        commands(summary),
-    ]
-    return [section for section in sections if section is not None]
+    found = (section(summary) for section in SECTIONS)
+    return [section for section in found if section is not None]
 
 
 def glossary(entries: tuple[tuple[str, str], ...]) -> Section:

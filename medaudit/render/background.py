@@ -1,8 +1,9 @@
 """The appendix's back matter: cohorts, attack coverage, limits, provenance, commands. Built from a Summary alone."""
 
 from medaudit.render import wording as say
-from medaudit.render.document import Bullets, Cell, Commands, Facts, Paragraph, Section, Table
+from medaudit.render.document import Block, Bullets, Cell, Commands, Facts, Paragraph, Section, Table
 from medaudit.render.facts import Summary
+from medaudit.render.histogram import SMALLEST_CELL
 
 
 def text(words: str) -> Cell:
@@ -38,30 +39,54 @@ def data(summary: Summary) -> Section | None:
         ("Near-duplicates across training and unseen patients", say.whole(twins.across_train_and_holdout)),
         ("People left out of the reference for such a duplicate", say.whole(twins.people_left_out)),
     )
-    return Section(title="Data", blocks=(table, Facts(items=items)))
+    blocks: list[Block] = [table, Facts(items=items), *_at_hand(summary)]
+    return Section(title="Data", blocks=tuple(blocks))
 
 
-def coverage(summary: Summary) -> Section:
-    """Which attacks of the guidance papers this report speaks to."""
-    searched = (
-        "searched for in every image" if summary.audit is not None else "not tested: no cohort was given"
-    )
-    drawn = "tested by generate and filter" if summary.extraction is not None else "not tested"
-    rows = (
-        ("WP29 05/2014, singling out", "copies of a patient's film", searched),
-        ("WP29 05/2014, linkability", "two images of one person", "in part: nearest patient named, no outside data"),
-        ("WP29 05/2014, inference", "learning something new of a patient", "not tested"),
-        ("EDPB Opinion 28/2024", "extraction from the model", drawn),
-        ("EDPB Opinion 28/2024", "membership of the training data", "not tested"),
-        ("ISO/IEC 27559, NIST SP 800-188", "governance: who decides, conditions, review", "conditions, sign-off"),
-    )  # fmt: skip
+_ROLES = {"train": "Training (T)", "holdout": "Held out (H)", "synthetic": "Synthetic (S)"}
+
+
+def _at_hand(summary: Summary) -> list[Block]:
+    """Views, polarity, bits, transfer syntaxes and refusals of the cohorts that were given to the report."""
+    if not summary.cohorts:
+        said = "Views, polarity, bit depth, transfer syntaxes and refusals: the cohorts were not given to this report."
+        return [Paragraph(text=said)]
+    roles = [cohort.role for cohort in summary.cohorts]
     table = Table(
-        caption="What the guidance papers ask for, and what was done",
-        columns=("Source", "Attack or question", "In this report"),
-        rows=tuple(tuple(text(words) for words in row) for row in rows),
-        weights=(3, 3, 4),
+        caption="What the cohorts hold, in images; refused are files, counted where a cohort was read from its source. "
+        f"Counts under {SMALLEST_CELL} are not shown in the shareable edition.",
+        columns=("What", "Value", *(_ROLES[role] for role in roles)),
+        rows=tuple(
+            (text(what), text(value), *(_shown_count(found, role) for role in roles))
+            for (what, value), found in _by_value(summary).items()
+        ),
+        numeric=tuple(range(2, 2 + len(roles))),
+        weights=(3, 5, *([2] * len(roles))),
     )
-    return Section(title="Attack coverage", blocks=(table,))
+    return [table]
+
+
+def _by_value(summary: Summary) -> dict[tuple[str, str], dict[str, int | None]]:
+    """Counts by role of each value of each fact, in the order in which they come up."""
+    found: dict[tuple[str, str], dict[str, int | None]] = {}
+    for cohort in summary.cohorts:
+        size = ("size, in pixels", f"{cohort.height} x {cohort.width}, {cohort.bits} bits")
+        found.setdefault(size, {})[cohort.role] = cohort.images
+        for name, counts in cohort.tallies.items():
+            for word, count in counts.items():
+                found.setdefault((name, word), {})[cohort.role] = count
+        for reason, count in {**cohort.refused, "set aside": cohort.set_aside}.items():
+            if count:
+                found.setdefault(("refused or set aside", reason), {})[cohort.role] = count
+    order = list(dict.fromkeys(what for what, _ in found))
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0][0])))
+
+
+def _shown_count(found: dict[str, int | None], role: str) -> Cell:
+    if role not in found:
+        return Cell(text="0", value=0)
+    count = found[role]
+    return Cell(text=f"under {SMALLEST_CELL}") if count is None else figure(count)
 
 
 LIMITS = (
@@ -76,7 +101,7 @@ LIMITS = (
 )
 
 
-def limits() -> Section:
+def limits(summary: Summary) -> Section:
     """What the numbers rest on."""
     return Section(title="Limits", blocks=(Bullets(items=LIMITS),))
 
@@ -89,9 +114,16 @@ def provenance(summary: Summary) -> Section:
         ("extraction", origin.extraction_id),
         ("synthetic cohort", origin.synthetic_id),
         ("model", origin.model_id),
+        ("release", summary.release.id if summary.release else None),
+        ("earlier audit", summary.previous.audit_id if summary.previous else None),
     )
     items = [(f"{name} (SHA-256 of its manifest)", value) for name, value in ids if value]
     items += [(f"version of {name}", version) for name, version in sorted(origin.versions.items())]
+    items.append(("commit of medaudit", origin.commit or "not recorded: not installed from version control"))
+    if summary.release is not None:
+        root = summary.release.merkle_root
+        items.append(("Merkle root of the released files", root or "not stated by this release"))
+    items.append(("hardware", "not recorded: results do not depend on it beyond the last digits"))
     if origin.seed is not None:
         items.append(("seed", str(origin.seed)))
     if summary.audit is not None:

@@ -8,7 +8,9 @@ from medaudit.render.confidential import Details, confidential_sections
 from medaudit.render.document import Document, Edition, Section
 from medaudit.render.facts import Summary
 from medaudit.render.glossary import entries_for
-from medaudit.render.pages import LABELS, header, title, two_pages, verdict_sentence
+from medaudit.render.header import header
+from medaudit.render.pages import title, two_pages, verdict_sentence
+from medaudit.render.verdict_words import LABELS
 
 
 def shareable(summary: Summary) -> Document:

@@ -19,6 +19,7 @@ SCHEMA = "medaudit.report/1"
 
 Edition = Literal["shareable", "confidential"]
 EDITIONS: tuple[Edition, ...] = ("shareable", "confidential")
+DRAWING = "image/svg+xml"
 Number = int | float | None
 
 
@@ -74,9 +75,11 @@ class KeyNumbers(Part):
 
 
 class Table(Part):
-    """A table; `numeric` names the columns set flush right, `weights` the columns' relative widths."""
+    """A table, under a `title` where it has one; `numeric` names the columns set flush right, `weights` their relative
+    widths."""
 
     kind: Literal["table"] = "table"
+    title: str = ""
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -172,6 +175,15 @@ class Document(Part):
             for block in section.blocks:
                 if isinstance(block, Figure):
                     yield block
+
+    def stated(self) -> Iterator[str]:
+        """Hashes and dates that the report names on purpose: ids of its parents, and what the site states."""
+        for group in ("origin", "site", "release", "previous"):
+            values = self.numbers.get(group) or {}
+            yield from (str(value) for value in values.values() if isinstance(value, str | int))
+        for detector in (self.numbers.get("audit") or {}).get("detectors", ()):
+            if detector["encoder"]:
+                yield detector["encoder"]
 
     def body(self) -> dict[str, Any]:
         """The document as plain values: pictures replaced by their digests."""

@@ -7,52 +7,25 @@ here. Free text passes `PlainText`, which refuses anything that looks like a pse
 Axes: N synthetic images, R reference patients, B histogram cells.
 """
 
-import math
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import Field
 
 from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
-from medaudit.errors import ReportLeak
-from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
-
-PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}", re.IGNORECASE)
-# Two or more segments after a slash or a drive letter; a single slash in prose ("and/or") is not a path.
-FILE_PATH = re.compile(
-    r"(?:(?<![\w/:.])~?/(?:[\w.~-]+/)+[\w.~-]+)|(?:\b[A-Za-z]:\\[\w.\\ -]+)|(?:\bfile://\S+)"
-    r"|(?:\b[\w-]+\.(?:dcm|dicom|npz|npy|png|jpe?g|tiff?|nii)\b)",
-    re.IGNORECASE,
+from medaudit.render.allowed import Aggregate, Finite, PlainText
+from medaudit.render.drawn_facts import (
+    CalibrationFacts,
+    ExposureFacts,
+    calibration_facts,
+    column,
+    exposure_facts,
 )
-_LONGEST_TEXT = 600
-
-
-def plain_text(text: str) -> str:
-    """Let a sentence of the findings through when it names no one and nothing on disk; ReportLeak otherwise."""
-    if PSEUDONYM.search(text) or FILE_PATH.search(text) or len(text) > _LONGEST_TEXT:
-        raise ReportLeak(
-            "a sentence of the findings holds a pseudonym, a path or more text than a sentence; "
-            "it cannot enter a report, run the audit again with this version"
-        )
-    return text
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-PlainText = Annotated[str, AfterValidator(plain_text)]
-Finite = Annotated[float | None, AfterValidator(_finite)]
-
-
-class Aggregate(BaseModel):
-    """A record of aggregates; reads the fields it declares from any object and ignores the rest."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True, extra="forbid")
+from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
 
 
 class RateFacts(Aggregate):
@@ -122,6 +95,7 @@ class DetectorFacts(Aggregate):
     close_unseen: float | None = None
     ratios: Histogram | None = None  # adaptive ratio, exp(-score)
     distances: Histogram | None = None
+    calibration: CalibrationFacts | None = None
 
 
 class PlantedFacts(Aggregate):
@@ -147,7 +121,7 @@ class GenerativeFacts(Aggregate):
     median_rmse: float | None
     learnt_at: tuple[int, int] | None = None
     power: RateFacts | None
-    by_detector: dict[str, RateFacts] = {}
+    by_detector: dict[str, RateFacts] = Field(default_factory=dict)
 
 
 class ControlFacts(Aggregate):
@@ -157,7 +131,7 @@ class ControlFacts(Aggregate):
     planted: tuple[PlantedFacts, ...]
     minimum_power: float | None
     weakest_kind: str | None
-    falls_under: dict[str, PlainText] = {}
+    falls_under: dict[str, PlainText] = Field(default_factory=dict)
     not_planted: tuple[PlainText, ...] = ()
     given_up: tuple[PlainText, ...] = ()
     generative: GenerativeFacts | None = None
@@ -245,6 +219,7 @@ class AuditFacts(Aggregate):
     next_steps: tuple[PlainText, ...] = ()
     agreement: AgreementFacts | None = None  # None: nothing was flagged, or not recorded
     reidentification: ReidentificationFacts | None = None
+    exposure: ExposureFacts | None = None  # None: nobody is named
     one_source: bool = True  # T and H could not be told apart by how their films were taken
 
     @property
@@ -290,6 +265,8 @@ class Origin(Aggregate):
     extraction_id: str | None = None
     synthetic_id: str | None = None
     model_id: str | None = None
+    commit: str | None = None  # of medaudit's source, where it is known
+    hardware: PlainText | None = None
 
 
 class Summary(Aggregate):
@@ -300,6 +277,10 @@ class Summary(Aggregate):
     audit: AuditFacts | None
     extraction: ExtractionFacts | None
     origin: Origin
+    site: SiteFacts = SiteFacts()
+    release: ReleaseFacts | None = None
+    previous: PreviousFacts | None = None
+    cohorts: tuple[CohortFacts, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -341,6 +322,7 @@ def audit_facts(
         reidentification=None
         if audit.reidentification is None
         else ReidentificationFacts.model_validate(audit.reidentification),
+        exposure=exposure_facts(matches, hide),
         one_source=audit.source is None or not audit.source.differs,
     )
 
@@ -363,8 +345,8 @@ def _detector(
     theirs = reference.filter(pc.equal(reference.column("detector"), record.name))
     if len(ours) == 0 or len(theirs) == 0:
         return facts
-    distances = _column(ours, "distance"), _column(theirs, "distance")  # (N,), (R,)
-    ratios = np.exp(-_column(ours, "score")), np.exp(-_column(theirs, "score"))
+    distances = column(ours, "distance"), column(theirs, "distance")  # (N,), (R,)
+    ratios = np.exp(-column(ours, "score")), np.exp(-column(theirs, "score"))
     share, values = resolvable_quantile(*distances)
     return facts.model_copy(
         update={
@@ -373,9 +355,6 @@ def _detector(
             "close_unseen": values[1] if values else None,
             "ratios": quantise(*ratios, top=2.0, hide=hide),
             "distances": quantise(*distances, top=None, hide=hide),
+            "calibration": calibration_facts(ours, theirs),
         }
     )
-
-
-def _column(table: pa.Table, name: str) -> np.ndarray:
-    return table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)

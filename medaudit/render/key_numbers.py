@@ -24,11 +24,29 @@ def leading(audit: AuditFacts) -> DetectorFacts:
     return max(audit.detectors, key=found)
 
 
+# What a board asks for and this audit does not measure: named, so that nobody takes silence for a zero.
+_NOT_TESTED = [
+    KeyNumber(
+        name="Membership: telling who was in training",
+        value=Cell(text="not tested"),
+        interval="none",
+        reference=Cell(text="0 % better than guessing", value=0),
+    ),
+    KeyNumber(
+        name="Patients with rare findings, by themselves",
+        value=Cell(text="not tested"),
+        interval="none",
+        reference=Cell(text="as for all patients"),
+    ),
+]
+
+
 def key_numbers(summary: Summary) -> Section:
     """Each number beside its interval and the value it is to be held against."""
     rows: list[KeyNumber] = []
     if summary.audit is not None:
         rows += _found_rows(summary.audit) + _control_rows(summary.audit) + _bound_rows(summary.audit)
+        rows += _NOT_TESTED
     if summary.extraction is not None:
         rows += _extraction_rows(summary.extraction)
     table = KeyNumbers(
@@ -47,17 +65,18 @@ def share(rate: RateFacts) -> Cell:
 
 def _found_rows(audit: AuditFacts) -> list[KeyNumber]:
     counts, test = audit.counts, audit.cohort_test
-    interval = clopper_pearson(counts.flagged, counts.synthetic)
-    found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)} ({say.percent(interval.value)})"
+    interval = clopper_pearson(counts.flagged, counts.synthetic) if counts.synthetic else None
+    found = f"{say.whole(counts.flagged)} of {say.whole(counts.synthetic)}"
+    found += f" ({say.percent(interval.value)})" if interval else ""
     rows = [
         KeyNumber(
             name="Synthetic images that give a patient away"
             if audit.same_person
             else "Synthetic images found to be copies",
             value=Cell(text=found, value=counts.flagged),
-            interval=say.span(interval.low, interval.high),
-            low=interval.low,
-            high=interval.high,
+            interval=say.span(interval.low, interval.high) if interval else say.NOT_RESOLVABLE,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
             reference=Cell(text="0 in a cohort without copies", value=0),
         ),
         *_same_person_row(audit),

@@ -5,27 +5,52 @@ wheel; fonts of the machine are ignored, or its bytes would differ from another'
 """
 
 import json
+import re
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from medaudit.errors import UsageProblem
 from medaudit.render.document import SCHEMA, Document
 
+_NO_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+_SELDOM_IN_FONTS = 0x2E80  # from here on: Chinese, Japanese, Korean, emoji
+_MOST_TRIES = 30
 _SUFFIX = {"image/svg+xml": "svg", "image/png": "png"}
 
 
 def print_pdf(document: Document) -> bytes:
-    """The PDF's bytes, the same for the same document on any machine with the same typst."""
-    import typst
+    """The PDF's bytes, the same for the same document on any machine with the same typst.
 
+    Characters that its fonts lack (Chinese, say) stand as their code points, U+75C5; HTML and JSON keep them.
+    """
     template = files("medaudit.render").joinpath("templates/report.typ").read_bytes()
     with tempfile.TemporaryDirectory(prefix="medaudit-") as folder:
         root = Path(folder)
-        body = _with_pictures(document, root)
-        (root / "document.json").write_text(json.dumps(body), encoding="utf-8")
-        options: dict[str, Any] = {"ignore_system_fonts": True, "timestamp": 0, "pdf_standards": ["ua-1"]}
+        text = json.dumps(_with_pictures(document, root), ensure_ascii=False)
+        for _ in range(_MOST_TRIES):
+            (root / "document.json").write_text(text, encoding="utf-8")
+            done = _compiled(template, folder)
+            if isinstance(done, bytes):
+                return done
+            lacking = set(done) | {character for character in text if ord(character) >= _SELDOM_IN_FONTS}
+            text = "".join(f"[U+{ord(one):04X}]" if one in lacking else one for one in text)
+    raise UsageProblem("the report holds characters that cannot be set; write names in Latin letters")
+
+
+def _compiled(template: bytes, folder: str) -> bytes | str:
+    """The PDF, or characters that its fonts lack."""
+    import typst
+
+    options: dict[str, Any] = {"ignore_system_fonts": True, "timestamp": 0, "pdf_standards": ["ua-1"]}
+    try:
         return typst.compile(template, root=folder, format="pdf", **options)
+    except typst.TypstError as error:
+        lacking = "".join(_NO_GLYPH.findall(str(error)))
+        if not lacking:
+            raise
+        return lacking
 
 
 def _with_pictures(document: Document, root: Path) -> dict[str, Any]:

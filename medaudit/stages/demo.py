@@ -15,7 +15,7 @@ from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.errors import SourceMissing
 from medaudit.progress import SILENT, Progress
-from medaudit.stages import audit, extract, generate, ingest, release, report, split, train, verify
+from medaudit.stages import audit, extract, generate, ingest, release, report, site, split, train, verify
 from medaudit.stages.outcome import Outcome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -102,7 +102,8 @@ class _Steps:
         )
         self._explain("report", "two pages for the board; pairs side by side for the data team")
         findings = [out / "audit", out / "extract"]
-        self._tell(report.run(findings, out / "report", progress=self.progress))
+        cohorts = site.Site(cohorts=(out / "train", out / "holdout", out / "synthetic"))
+        self._tell(report.run(findings, out / "report", site=cohorts, progress=self.progress))
         pairs: dict[str, Any] = {"train": out / "train", "synthetic": out / "synthetic"}
         inside = out / "report-confidential"
         self._tell(report.run(findings, inside, edition="confidential", **pairs, progress=self.progress))
@@ -124,9 +125,8 @@ class _Steps:
             self.progress.say("    nothing is released: these are real films, whatever they pose as")
         elif found.exit_code == 0:
             self._explain("release", "the cleared images as DICOM, each marked as synthetic")
-            self._tell(
-                release.run(out / "clean", out / "audit-clean", out / "release", progress=self.progress)
-            )
+            real: dict[str, Any] = {"train": out / "train", "holdout": out / "holdout"}
+            self._tell(release.run(out / "clean", out / "audit-clean", out / "release", **real))
             self._explain("verify", "what the receiver runs on their own machine")
             self._tell(verify.run(out / "release"))
         return found

@@ -1,6 +1,6 @@
 """The findings that a report is about, opened, checked against each other, and taken over into its facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,15 +75,22 @@ def open_evidence(findings: Sequence[Path]) -> Evidence:
     return evidence
 
 
-def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool) -> "Summary":
-    """The aggregates; with `hide` small cells are left out."""
-    from medaudit.render.facts import Origin, Summary, extraction_facts
+def summarise(
+    evidence: Evidence, stated: Mapping[str, Any], beside: Mapping[str, Any], *, hide: bool
+) -> "Summary":
+    """The aggregates; with `hide` small cells are left out.
+
+    `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
+    """
+    from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
     return Summary(
-        institution=institution,
-        protocol=protocol,
+        institution=stated["institution"],
+        protocol=stated["protocol"],
+        site=SiteFacts(**{name: stated[name] for name in SiteFacts.model_fields}),
+        **beside,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
         origin=Origin(
@@ -93,6 +100,7 @@ def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool
             extraction_id=lineage.get("extract"),
             synthetic_id=lineage.get("synthetic"),
             model_id=lineage.get("model"),
+            commit=stated["commit"],
         ),
     )
 

@@ -13,6 +13,7 @@ from medaudit.artifacts.store import Artifact, Draft, Request, finished, version
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.stages import linting
 from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
 from medaudit.stages.outcome import Outcome
 
@@ -33,13 +34,16 @@ def run(
     field_mm: float = 430.0,
     text_checked: bool = False,
     copy_network: str | None = None,
+    forbid: Path | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the cleared rows of S to `out`.
 
-    `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Raises CohortMismatch
+    `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Every file is looked
+    through before it is put in place: for films and file names of `train` and `holdout`, where given, and for the words
+    of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch
     for an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20),
     UsageProblem for options that do not fit.
     """
@@ -54,7 +58,7 @@ def run(
     _check_options(options)
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
-    parents = {"synthetic": cohort.id}
+    parents, lineage = {"synthetic": cohort.id}, artifact.lineage
     if withhold_flagged and record.verdict == "do-not-release":
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
@@ -68,7 +72,11 @@ def run(
         raise CohortMismatch(
             f"{audit} looked at another number of images than would be released; run the audit again"
         )
-    done = finished(out, request) or _write(out, request, cohort, rows, record, progress)
+    known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid)
+    if done := finished(out, request):
+        linting.lint_release(out, known, _own(request, cohort))
+    else:
+        done = _write(out, request, cohort, rows, record, known, progress)
     withheld = len(record.withheld)
     lines = (
         f"released {len(rows)} images as {format} to {out}; withheld {withheld}",
@@ -94,7 +102,13 @@ def _check_options(options: dict[str, Any]) -> None:
 
 
 def _write(
-    out: Path, request: Request, cohort: Cohort, rows: np.ndarray, record: Audit, progress: Progress
+    out: Path,
+    request: Request,
+    cohort: Cohort,
+    rows: np.ndarray,
+    record: Audit,
+    known: Any,
+    progress: Progress,
 ) -> Artifact:
     from medaudit.writers.dicom import Facts
     from medaudit.writers.formats import image_names, write_images
@@ -123,4 +137,10 @@ def _write(
         write_record(draft.file(CERTIFICATE), certificate)
         for name, text in texts.items():
             draft.file(name).write_text(text, encoding="utf-8")
+        linting.lint_release(draft.path, known, _own(request, cohort))
         return draft.commit(images=len(rows))
+
+
+def _own(request: Request, cohort: Cohort) -> tuple[str, ...]:
+    """Hashes and dates that a release names of itself."""
+    return (request.fingerprint(), cohort.artifact.lineage.get("model", ""), request.settings["date"])

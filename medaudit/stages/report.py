@@ -1,14 +1,21 @@
 """Findings → report: one document, written as HTML, PDF and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
 from medaudit.errors import UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.stages import linting
 from medaudit.stages.evidence import Evidence, details, open_evidence, summarise
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.pictures import open_pictures
+from medaudit.stages.site import NOTHING_STATED, Site
+
+if TYPE_CHECKING:
+    from medaudit.linting.known import Known
+    from medaudit.render.document import Document
 
 HTML, PDF, JSON = "report.html", "report.pdf", "report.json"
 EDITIONS = ("shareable", "confidential")
@@ -20,15 +27,16 @@ def run(
     edition: str = "shareable",
     train: Path | None = None,
     synthetic: Path | None = None,
-    institution: str = "",
-    protocol: str = "",
+    site: Site = NOTHING_STATED,
+    forbid: Path | None = None,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the report on an audit, an extraction, or both.
 
-    `train` and `synthetic` give the pictures of the confidential edition. Raises UsageProblem for findings given
-    twice and for cohorts with the shareable edition, CohortMismatch for cohorts the findings were not made from,
-    ReportLeak when a file would hold what its edition may not.
+    `train` and `synthetic` give the pictures of the confidential edition; `site` what is said beside the findings;
+    `forbid` is a file of words that must not occur. Every file is looked through before it is put in place.
+    Raises UsageProblem for findings given twice and for films with the shareable edition, CohortMismatch for cohorts
+    the findings were not made from, ReportLeak when a file would hold what its edition may not.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")
@@ -36,14 +44,14 @@ def run(
         raise UsageProblem("the shareable edition shows no films; leave --train and --synthetic out")
     evidence = open_evidence(findings)
     with_pictures = train is not None or synthetic is not None
-    settings = {
-        "edition": edition,
-        "institution": institution,
-        "protocol": protocol,
-        "pictures": with_pictures,
-    }
-    request = Request("report", settings, parents=evidence.parents())
-    done = finished(out, request) or _write(out, request, evidence, train, synthetic, progress)
+    settings = {"edition": edition, "pictures": with_pictures, **site.settings(evidence)}
+    request = Request("report", settings, parents={**evidence.parents(), **site.parents()})
+    known = linting.known_of_site(evidence, site, edition, forbid)
+    if done := finished(out, request):
+        linting.lint_standing_report(done, known)
+    else:
+        document = _document(evidence, request.settings, site, train, synthetic, progress)
+        done = _write(out, request, document, known, progress)
     verdict = done.manifest["verdict"]
     lines = [f"{edition} report, verdict {verdict}: {out / HTML}, {PDF} and {JSON}"]
     if edition == "confidential":
@@ -52,35 +60,36 @@ def run(
     return Outcome(tuple(lines), data, out)
 
 
-def _write(
-    out: Path,
-    request: Request,
+def _document(
     evidence: Evidence,
+    settings: Mapping[str, Any],
+    site: Site,
     train: Path | None,
     synthetic: Path | None,
     progress: Progress,
-) -> Artifact:
+) -> "Document":
     from medaudit.render import build
-    from medaudit.render.html import print_html
-    from medaudit.render.linter import check_shareable
-    from medaudit.render.pdf import print_pdf
 
-    shareable = request.settings["edition"] == "shareable"
+    shareable = settings["edition"] == "shareable"
     progress.start("report", 4)
     pictures = open_pictures(evidence, train, synthetic)
-    summary = summarise(
-        evidence, request.settings["institution"], request.settings["protocol"], hide=shareable
-    )
+    summary = summarise(evidence, settings, site.facts(evidence, hide=shareable), hide=shareable)
     document = (
         build.shareable(summary) if shareable else build.confidential(summary, details(evidence, pictures))
     )
     progress.advance()
+    return document
+
+
+def _write(out: Path, request: Request, document: "Document", known: "Known", progress: Progress) -> Artifact:
+    from medaudit.render.html import print_html
+    from medaudit.render.pdf import print_pdf
+
     html, text = print_html(document), document.to_json()
     progress.advance()
     pdf = print_pdf(document)
     progress.advance()
-    if shareable:
-        check_shareable(document, html, pdf, text)
+    linting.lint_report(document, html, pdf, text, known)
     with Draft(out, request) as draft:
         write_whole(draft.file(HTML), html.encode())
         write_whole(draft.file(PDF), pdf)

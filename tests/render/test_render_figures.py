@@ -63,14 +63,14 @@ def test_hidden_cells_are_not_drawn() -> None:
 def test_pair_holds_both_films_and_the_watermark() -> None:
     dark, light = np.zeros((30, 24)), np.ones((30, 24))
     picture = Image.open(io.BytesIO(figures.pair(light, dark)))
-    assert picture.mode == "RGB" and picture.info == {}
+    assert picture.mode == "L" and picture.info == {}
     pixels = np.asarray(picture).astype(int)
     assert figures.pair(light, dark) == figures.pair(light, dark)
-    black = np.flatnonzero((pixels.sum(axis=2) == 0).sum(axis=0) > 200)  # columns of the training film
+    black = np.flatnonzero((pixels == 0).sum(axis=0) > 200)  # columns of the training film
     assert len(black) > 100 and black.min() > picture.width // 5
     # the watermark leaves grey on the black panel
-    middle = pixels[:, black.min() : black.max()].sum(axis=2)
-    assert ((middle > 120) & (middle < 600)).sum() > 200
+    middle = pixels[:, black.min() : black.max()]
+    assert ((middle > 40) & (middle < 200)).sum() > 200
 
 
 def test_pair_refuses_two_shapes() -> None:

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 import report_samples as samples
 
+from medaudit.linting.pdf import read_pdf
 from medaudit.render import build
 from medaudit.render.document import Paragraph, Section
 from medaudit.render.html import print_html
 from medaudit.render.pdf import print_pdf
-from medaudit.render.pdftext import read_pdf
 
 HOSTILE = (
     '<script>alert(1)</script> & "#image(\\"x\\")" $ x $ \\ #pagebreak() *bold* _it_ @ref <label> {{ 7 * 7 }}'
@@ -60,7 +60,7 @@ def test_the_page_stands_alone_under_its_policy() -> None:
     assert "unsafe" not in policy and "script-src" not in policy
     assert not any("style" in attributes or "href" in attributes for _, attributes in page.tags)
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
-    assert len(sources) == 6 and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert len(sources) == 8 and all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
     assert len(html) < 1_000_000
     for query in ("prefers-color-scheme: dark", "@media print", "max-width: 40rem"):

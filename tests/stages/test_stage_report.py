@@ -10,8 +10,9 @@ import report_samples as samples
 
 from medaudit.artifacts.store import open_artifact
 from medaudit.errors import ArtifactKindMismatch, CohortMismatch, OutputExists, ReportLeak, UsageProblem
-from medaudit.render.pdftext import read_pdf
+from medaudit.linting.pdf import read_pdf
 from medaudit.stages import report
+from medaudit.stages.site import Site
 
 FILES = ("report.html", "report.pdf", "report.json")
 
@@ -30,9 +31,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_shareable_report(work: Path, tmp_path: Path) -> None:
-    outcome = report.run(
-        [work / "A", work / "X"], tmp_path / "R", institution="St. Example Hospital", protocol="P1"
-    )
+    outcome = report.run([work / "A", work / "X"], tmp_path / "R", site=Site("St. Example Hospital", "P1"))
     artifact = open_artifact(tmp_path / "R", "report")
     assert set(artifact.manifest["files"]) == set(FILES)
     assert artifact.lineage == {
@@ -133,8 +132,8 @@ def test_wrong_calls_are_refused_in_one_line(work: Path, tmp_path: Path) -> None
             },
             CohortMismatch,
         ),
-        ({"findings": [work / "A"], "institution": samples.pseudonym(3)}, ReportLeak),
-        ({"findings": [work / "A"], "protocol": "/srv/films/a"}, ReportLeak),
+        ({"findings": [work / "A"], "site": Site(samples.pseudonym(3))}, ReportLeak),
+        ({"findings": [work / "A"], "site": Site(protocol="/srv/films/a")}, ReportLeak),
     ]
     for arguments, problem in cases:
         with pytest.raises(problem) as caught:

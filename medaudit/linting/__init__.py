@@ -1,0 +1,1 @@
+"""Looks through finished files for what must not leave the hospital."""

@@ -1,0 +1,42 @@
+"""What a real cohort at hand makes known: names of its files, hashes of it and of its films, blocks of their pixels.
+
+Axes: N films, (Y, X) pixels.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from medaudit.artifacts.cohort import Cohort
+from medaudit.linting.blocks import Blocks
+from medaudit.linting.known import Known
+from medaudit.linting.words import Words, telling_parts
+
+_FILMS_AT_ONCE = 256
+_DIGESTS = (hashlib.sha256, hashlib.sha1, hashlib.md5)
+
+
+def known_of(
+    ids: Iterable[str], cohorts: Iterable[Cohort], forbidden: Iterable[str] = (), *, blocks: bool = True
+) -> Known:
+    """What must not go out: `ids` of the real cohorts (hex), the cohorts at hand, words that the site forbids.
+
+    Without `blocks` pixels are not learnt: where no picture may stand at all, none is compared.
+    """
+    cohorts = list(cohorts)
+    words, digests = set(forbidden), {bytes.fromhex(one) for one in ids}
+    for cohort in cohorts:
+        refused = cohort.artifact.manifest.get("refused", {}).get("files", [])
+        words |= telling_parts([*cohort.rows.column("file").to_pylist(), *(file for file, _ in refused)])
+        digests |= {bytes.fromhex(one) for one in (cohort.id, *cohort.artifact.manifest["files"].values())}
+        digests |= {make(film.tobytes()).digest() for film in _films([cohort]) for make in _DIGESTS}
+    return Known(Words(words), frozenset(digests), Blocks(_films(cohorts)) if blocks and cohorts else None)
+
+
+def _films(cohorts: Iterable[Cohort]) -> Iterator[np.ndarray]:
+    """Each film in use, (Y, X), read a few hundred at a time."""
+    for cohort in cohorts:
+        rows = cohort.in_use
+        for start in range(0, len(rows), _FILMS_AT_ONCE):
+            yield from np.asarray(cohort.pixels[rows[start : start + _FILMS_AT_ONCE]])

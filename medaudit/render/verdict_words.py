@@ -1,0 +1,9 @@
+"""The three verdicts as a page names them."""
+
+from medaudit.artifacts.findings import Verdict
+
+LABELS: dict[Verdict, str] = {
+    "release-supported": "Release supported",
+    "do-not-release": "Do not release",
+    "inconclusive": "Inconclusive",
+}

@@ -1,0 +1,107 @@
+"""What the linter knows of the real side, and its one call per command: before a report or a release is in place."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.store import Artifact
+from medaudit.errors import CohortMismatch, ReportLeak, SourceMissing, UsageProblem
+from medaudit.stages.evidence import Evidence
+from medaudit.stages.site import Site
+
+if TYPE_CHECKING:
+    from medaudit.linting.known import Known
+    from medaudit.linting.pages import Expected
+    from medaudit.render.document import Document
+
+_REAL = ("train", "holdout")
+
+
+def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Cohort]:
+    """The cohorts at these paths. Raises CohortMismatch for one that the findings were not made from."""
+    opened = [(path, open_cohort(path, verify=False)) for path in paths]
+    for path, cohort in opened:
+        if cohort.id not in {lineage.get(role) for role in _REAL}:
+            raise CohortMismatch(f"{path} is no real cohort of these findings; give the same T or H again")
+    return [cohort for _, cohort in opened]
+
+
+def known_of(lineage: Mapping[str, str], paths: Iterable[Path], forbid: Path | None = None) -> "Known":
+    """What must not go out: ids of T and H, what stands in those given, and the words of the file `forbid`."""
+    from medaudit.linting import real
+
+    ids = [lineage[role] for role in _REAL if role in lineage]
+    return real.known_of(ids, real_cohorts(lineage, paths), _forbidden(forbid))
+
+
+def known_of_site(evidence: Evidence, site: Site, edition: str, forbid: Path | None = None) -> "Known":
+    """The same for a report, of the real cohorts that the site gave.
+
+    Ids of T and H cover keyed pseudonyms and tell nobody outside; the confidential edition prints them.
+    """
+    from medaudit.linting import real
+
+    lineage = evidence.lineage()
+    ids = [lineage[role] for role in _REAL if role in lineage]
+    cohorts = [cohort for role, cohort in site.opened(evidence) if role in _REAL]
+    known = real.known_of(ids, cohorts, _forbidden(forbid), blocks=False)
+    return known.without(ids) if edition == "confidential" else known
+
+
+def lint_release(folder: Path, known: "Known", own: Iterable[str]) -> None:
+    """Look through a release, as a rule before it is put in place; `own` are hashes and dates it may hold."""
+    from medaudit.linting.files import check_files
+
+    check_files(folder, known, own)
+
+
+def lint_report(document: "Document", html: str, pdf: bytes, text: str, known: "Known") -> None:
+    """Look through the files of a report before they are written. Raises ReportLeak."""
+    from medaudit.linting import pages
+
+    if document.edition == "confidential":
+        pages.check_confidential(html, pdf, text, known)
+        return
+    pages.check_shareable(expected(document), html, pdf, text, known)
+
+
+def expected(document: "Document") -> "Expected":
+    """What a shareable report may hold: its charts, its own hashes and dates."""
+    from medaudit.linting.pages import Expected
+    from medaudit.render import guidance_map
+    from medaudit.render.document import DRAWING
+
+    figures = list(document.figures())
+    if any(figure.media != DRAWING for figure in figures):
+        raise ReportLeak("the document of the shareable edition would hold a film; nothing was written")
+    charts = frozenset(figure.digest for figure in figures)
+    own = {document.digest(), *charts, *document.stated(), *guidance_map.dates()}
+    return Expected(charts, document.verdict_label, document.digest()[:16], frozenset(own))
+
+
+def lint_standing_report(artifact: Artifact, known: "Known") -> None:
+    """Look again through a report that stands already, for what is known now."""
+    from medaudit.linting import pages
+
+    html, pdf, text = (artifact.file(f"report.{kind}").read_bytes() for kind in ("html", "pdf", "json"))
+    pages.check_confidential(html.decode(), pdf, text.decode(), known, artifact.settings["edition"])
+
+
+def _forbidden(path: Path | None) -> list[str]:
+    """The words of a file, one a line; chance would hit those under eight bytes."""
+    if path is None:
+        return []
+    try:
+        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError:
+        raise SourceMissing(
+            f"{path} cannot be read; give a text file with one forbidden word a line"
+        ) from None
+    except ValueError:
+        words = [""]
+    if any(len(word.lower().encode()) < 8 for word in words):
+        raise UsageProblem(
+            f"{path}: forbidden words stand one a line, in UTF-8, and have eight characters or more"
+        )
+    return words

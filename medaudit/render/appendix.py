@@ -20,6 +20,7 @@ from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 from medaudit.render.known_again import known_again
 from medaudit.render.pages import further_reasons
+from medaudit.render.utility import utility
 
 _BUDGET_NAMES = {
     "alpha": "all tests together",
@@ -285,6 +286,7 @@ def appendix(summary: Summary) -> list[Section]:
         cohort_test(summary),
         known_again(summary),
         extraction(summary),
+        utility(summary),
         data(summary),
         coverage(summary),
         limits(),

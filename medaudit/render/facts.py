@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
 from medaudit.errors import ReportLeak
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+from medaudit.render.utility_facts import UtilityFacts
 
 PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}", re.IGNORECASE)
 # Two or more segments after a slash or a drive letter; a single slash in prose ("and/or") is not a path.
@@ -246,6 +247,7 @@ class AuditFacts(Aggregate):
     agreement: AgreementFacts | None = None  # None: nothing was flagged, or not recorded
     reidentification: ReidentificationFacts | None = None
     one_source: bool = True  # T and H could not be told apart by how their films were taken
+    utility: UtilityFacts | None = None  # None: too few images or people, or an earlier version
 
     @property
     def same_person(self) -> int:
@@ -342,6 +344,7 @@ def audit_facts(
         if audit.reidentification is None
         else ReidentificationFacts.model_validate(audit.reidentification),
         one_source=audit.source is None or not audit.source.differs,
+        utility=None if audit.utility is None else UtilityFacts.model_validate(audit.utility),
     )
 
 

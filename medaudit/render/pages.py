@@ -13,6 +13,7 @@ from medaudit.render.document import (
 )
 from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
 from medaudit.render.key_numbers import key_numbers, leading
+from medaudit.render.utility import utility_warning
 
 LABELS: dict[Verdict, str] = {
     "release-supported": "Release supported",
@@ -347,6 +348,7 @@ def two_pages(summary: Summary) -> list[Section]:
         key_numbers(summary),
         closeness(summary),
         power(summary),
+        utility_warning(summary),
         not_tested(summary),
         withheld(summary),
         next_steps(summary),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medaudit.cli import completion
 from medaudit.errors import UsageProblem
 
 _UNITS = {"B": 1, **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}}
@@ -62,8 +63,16 @@ CopyNetwork = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
-Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]
-OptionalConfig = Annotated[Path | None, typer.Option("--config", help="YAML file with audit settings.")]
+Config = Annotated[
+    Path,
+    typer.Option("--config", metavar="FILE", help="YAML; see configs/.", autocompletion=completion.configs),
+]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="YAML with audit settings.", autocompletion=completion.configs
+    ),
+]
 Memory = Annotated[
     str,
     typer.Option(

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from medaudit import __version__
 from medaudit.stages.outcome import Outcome
 
 _PLAIN_INTERVAL_S = 20.0
@@ -104,9 +105,7 @@ def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
     """Print a finished command: its lines, or one JSON object."""
     if as_json:
         body: dict[str, Any] = {
-            "schema": "medaudit.command/1",
-            "command": command,
-            "exit_code": outcome.exit_code,
+            **_envelope(command, outcome.exit_code, ok=True),
             "path": str(outcome.path) if outcome.path else None,
             "lines": list(outcome.lines),
             "data": dict(outcome.data),
@@ -138,12 +137,23 @@ def _wrapped(line: str, width: int) -> str:
     )
 
 
-def show_error(name: str, message: str, exit_code: int, *, as_json: bool) -> None:
+def show_error(name: str, message: str, exit_code: int, *, as_json: bool, command: str | None = None) -> None:
     """Print one line that says what is wrong and what to do."""
     if as_json:
-        body = {"schema": "medaudit.command/1", "exit_code": exit_code, "error": name, "message": message}
+        body = {**_envelope(command, exit_code, ok=False), "error": name, "message": message}
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
     sys.stderr.write(f"{name}: {message}\n")
+
+
+def _envelope(command: str | None, exit_code: int, *, ok: bool) -> dict[str, Any]:
+    """What every answer in JSON opens with: docs/json.md."""
+    return {
+        "schema": "medaudit.command/1",
+        "version": __version__,
+        "command": command,
+        "ok": ok,
+        "exit_code": exit_code,
+    }
 
 
 def _short(value: float | str) -> str:

@@ -16,6 +16,8 @@ from medaudit.cli import audits, cohorts, evidence, models, words
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="medaudit",
     help="Find patients' scans among synthetic radiographs before the images are published.",
@@ -47,6 +49,8 @@ def _root(
 for room in (cohorts, models, audits, evidence, words):
     room.register(app)
 
+_COMMANDS = {command.name for command in app.registered_commands}
+
 
 def main() -> None:
     """Entry point of the console script: run the command line, turn errors into one line and an exit code."""
@@ -57,16 +61,18 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. Nothing but the exit code and the streams comes out."""
     told = partial(show_error, as_json="--json" in arguments, command=_command_of(arguments))
     try:
-        code = app(args=arguments, prog_name="medaudit", standalone_mode=False)
-        return int(code or 0)
+        code = int(app(args=arguments, prog_name="medaudit", standalone_mode=False) or 0)
+        if code == _INTERRUPTED:  # typer turns the key into an exit code and says nothing
+            raise KeyboardInterrupt
+        return code
     except MedauditError as error:
         told(type(error).__name__, str(error), error.exit_code)
         return error.exit_code
     except typer.Exit as leave:
         return leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        told("Interrupted", "stopped; run the same command again to go on", 130)
-        return 130
+        told("Interrupted", "stopped; run the same command again to go on", _INTERRUPTED)
+        return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -76,9 +82,8 @@ def run(arguments: list[str]) -> int:
 
 def _command_of(arguments: list[str]) -> str | None:
     """The command that was asked for; None when the first word is none."""
-    known = {one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands}
     word = next((one for one in arguments if not one.startswith("-")), None)
-    return word if word in known else None
+    return word if word in _COMMANDS else None
 
 
 def _not_ours(error: Exception, told: Callable[[str, str, int], None]) -> int:

@@ -19,11 +19,8 @@ def terms(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 
 def configs(incomplete: str) -> list[str]:
-    """YAML files and folders that begin so; before anything is typed, or for a bare name, those of configs/ too."""
-    found = list(_beginning(incomplete))
-    if "/" not in incomplete:
-        found += _beginning(f"configs/{incomplete}")
-    return list(dict.fromkeys(found))
+    """YAML files and folders that begin so; before anything is typed those of configs/ first."""
+    return [*([] if incomplete else _beginning("configs/")), *_beginning(incomplete)]
 
 
 def _beginning(typed: str) -> Iterator[str]:

@@ -4,10 +4,11 @@ Results go to stdout, progress and errors to stderr.
 """
 
 import json
+import math
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -110,7 +111,7 @@ def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
             "lines": list(outcome.lines),
             "data": dict(outcome.data),
         }
-        sys.stdout.write(json.dumps(body, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(_finite(body), ensure_ascii=False, default=str, allow_nan=False) + "\n")
         return
     console = Console(highlight=False)
     before = ""
@@ -154,6 +155,15 @@ def _envelope(command: str | None, exit_code: int, *, ok: bool) -> dict[str, Any
         "ok": ok,
         "exit_code": exit_code,
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same values with null for what JSON has no number for: infinities and NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _short(value: float | str) -> str:

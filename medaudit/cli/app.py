@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from medaudit.cli import audits, cohorts, evidence, models, words
+from medaudit.cli.helping import Group, dress
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
@@ -20,6 +21,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="medaudit",
+    cls=Group,
     help="Find patients' scans among synthetic radiographs before the images are published.",
     epilog="Exit codes: 0 release-supported or done, 10 do-not-release, 20 inconclusive, 2 usage, 1 error.",
     no_args_is_help=True,
@@ -48,6 +50,7 @@ def _root(
 
 for room in (cohorts, models, audits, evidence, words):
     room.register(app)
+dress(app)
 
 _COMMANDS = {command.name for command in app.registered_commands}
 

@@ -1,7 +1,7 @@
 """Is S of any use? Its images beside films of unseen people, which never decides a verdict.
 
 At most PEOPLE films and IMAGES images are drawn, whatever the cohorts hold: the record says how many of how many.
-Memory: their descriptions (about 6 KB each) and PEOPLE x PEOPLE distances, under 100 MB.
+Memory: their descriptions (about 6 KB each) and PEOPLE x PEOPLE distances, under 150 MB beside the mapped pixel files.
 
 Axes: P unseen people (one film each), G images of S, L labels.
 """
@@ -62,11 +62,11 @@ def judge_utility(
 def utility_line(record: UtilityRecord | None) -> list[str]:
     """The line of an audit on the screen."""
     if record is None:
-        return []
+        return [f"utility: not judged, as it needs {FEWEST} images and {2 * FEWEST} unseen people"]
     density, coverage = record.density, record.coverage
     return [
-        f"utility (no part of the verdict): {' '.join(record.wording)} Density {density.value:.2f} (real films "
-        f"{density.real:.2f}), coverage {coverage.value:.2f} (real films {coverage.real:.2f})"
+        f"utility (no part of the verdict): {' '.join(record.wording)} Film density {density.value:.2f} (real films "
+        f"{density.real:.2f}), film coverage {coverage.value:.2f} (real films {coverage.real:.2f})"
     ]
 
 

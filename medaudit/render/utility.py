@@ -7,17 +7,24 @@ from medaudit.render.document import Cell, Paragraph, Section, Table
 from medaudit.render.facts import Summary
 from medaudit.render.utility_facts import TwinFacts, UtilityFacts
 from medaudit.stats.usefulness import findings, sentences
-from medaudit.stats.utility import Figures, Twin
+from medaudit.stats.utility import FEWEST, Figures, Twin
 
+_TITLE = "Usefulness of the images"
+_NOT_JUDGED = (
+    f"Not resolvable: {FEWEST} synthetic images and {2 * FEWEST} unseen people are needed, and an audit by a "
+    "version that looks at it."
+)
 _LARGE = 1000  # factors beyond it are only called large
-_ASIDE = "It is no part of the verdict: useless images give nobody away, and useful ones may."
+_ASIDE = "This is no part of the verdict: useless images give nobody away, and useful ones may."
 
 
 def utility(summary: Summary) -> Section | None:
     """Fidelity and diversity against unseen real films, each beside what real films reach."""
-    if summary.audit is None or summary.audit.utility is None:
+    if summary.audit is None:
         return None
     found = summary.audit.utility
+    if found is None:
+        return Section(title=_TITLE, blocks=(Paragraph(text=_NOT_JUDGED),))
     lead = Paragraph(text=f"{_words(found)} {_ASIDE} {_looked_at(found)}")
     rows = [
         _row("Film density: neighbourhoods an image lies in (1: as a real film)", found.density, say.number),
@@ -37,7 +44,7 @@ def utility(summary: Summary) -> Section | None:
         weights=(5, 2, 3, 2, 3),
     )
     labelled = () if found.labels is not None else (Paragraph(text=_NO_LABELS, quiet=True),)
-    return Section(title="Usefulness of the images", blocks=(lead, table, *labelled))
+    return Section(title=_TITLE, blocks=(lead, table, *labelled))
 
 
 _NO_LABELS = "The balance of labels was not compared: one of the two sides carries none."
@@ -51,7 +58,7 @@ def utility_warning(summary: Summary) -> Section | None:
     if not findings(_figures(found)):
         return None
     text = f"{_words(found)} {_ASIDE} The figures are in the appendix."
-    return Section(title="Use", blocks=(Paragraph(text=text),), page="second")
+    return Section(title="Whether the images are of use", blocks=(Paragraph(text=text),), page="second")
 
 
 def _words(found: UtilityFacts) -> str:
@@ -64,8 +71,8 @@ def _looked_at(found: UtilityFacts) -> str:
     images = say.counted(found.images, "image")
     of = "" if found.images == found.of else f" drawn from {say.whole(found.of)}"
     return (
-        f"Looked at: {images}{of}, and one film each of {people}{of_people}, cut into random halves "
-        f"{say.whole(found.halvings)} times, {say.whole(found.each)} against {say.whole(found.each)}."
+        f"Looked at: {images}{of}, and one film each of {people}{of_people}; compared {say.whole(found.halvings)} "
+        f"times at random, {say.whole(found.each)} against {say.whole(found.each)}."
     )
 
 

@@ -151,4 +151,4 @@ def test_a_person_with_many_films_counts_once(films: tuple[np.ndarray, np.ndarra
 def test_too_few_people_or_images_say_nothing(films: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     holdout = side(tmp_path / "H", films[0][:19], "holdout")
     assert judge_utility(side(tmp_path / "S", films[1], "synthetic"), holdout, 0) is None
-    assert utility_line(None) == []
+    assert "needs 10 images and 20 unseen people" in utility_line(None)[0]

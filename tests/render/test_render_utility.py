@@ -10,6 +10,8 @@ from medaudit.render import build
 from medaudit.render.document import Document, Table
 from medaudit.render.html import print_html
 
+WARNING = "Whether the images are of use"
+
 
 def made(count: int = 256, **changes: Any) -> Document:
     record = UtilityRecord(**samples.utility(count, **changes))
@@ -27,10 +29,14 @@ def test_a_useful_set_has_its_paragraph_and_table_and_no_warning() -> None:
     found = sections(made())
     text = found["Usefulness of the images"]
     assert "as close to real films as real films are to each other" in text
-    assert "no part of the verdict" in text and "90 unseen patients" in text and "45 against 45" in text
+    assert (
+        "no part of the verdict" in text
+        and "90 unseen patients" in text
+        and "200 times at random, 45 against 45" in text
+    )
     assert "0.91 to 1.22" in text and "95.3 %" in text and "96.2 %" in text
     assert "balance of labels was not compared" in text
-    assert "Use" not in found
+    assert WARNING not in found
 
 
 def test_each_number_of_the_table_is_in_the_json() -> None:
@@ -56,9 +62,9 @@ def test_each_number_of_the_table_is_in_the_json() -> None:
 )
 def test_a_fault_is_said_on_page_two_and_changes_no_verdict(changes: dict[str, Any], words: str) -> None:
     document = made(**changes)
-    warning = [one for one in document.sections if one.title == "Use"]
+    warning = [one for one in document.sections if one.title == WARNING]
     assert len(warning) == 1 and warning[0].page == "second"
-    assert words in sections(document)["Use"] and words in sections(document)["Usefulness of the images"]
+    assert words in sections(document)[WARNING] and words in sections(document)["Usefulness of the images"]
     assert document.verdict == "release-supported"
     assert words in print_html(document)
 
@@ -68,6 +74,7 @@ def test_what_was_sampled_is_said() -> None:
     assert "1,000 images drawn from 10,000" in text
 
 
-def test_findings_without_usefulness_have_no_section() -> None:
+def test_findings_without_usefulness_say_what_it_needs() -> None:
     found = sections(build.shareable(samples.summary("supported", utility=None)))
-    assert "Usefulness of the images" not in found and "Use" not in found
+    assert "Not resolvable: 10 synthetic images and 20 unseen people" in found["Usefulness of the images"]
+    assert WARNING not in found

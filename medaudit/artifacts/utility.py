@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Fault = Literal[
-    "noise", "unlike", "blurred", "grainy", "collapsed", "narrow", "average", "brightness", "labels"
+    "noise",
+    "unlike",
+    "partly unlike",
+    "blurred",
+    "grainy",
+    "collapsed",
+    "narrow",
+    "average",
+    "brightness",
+    "labels",
 ]
 
 

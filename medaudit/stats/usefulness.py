@@ -7,6 +7,7 @@ interval to lie beyond it, so that a small set is not called bad by chance.
 from medaudit.stats.utility import Figures, Twin
 
 FAR = 0.5  # of the density of real films: below, images do not lie among films
+ODD = 0.8  # of it: below, part of them does not
 MIDDLE = 2.0  # of it: above, images crowd in the middle, where the average film lies
 FEW = 0.5  # of the coverage of real films: below, most kinds of film are missing
 NARROW = 0.8  # of it: below, some are
@@ -19,6 +20,8 @@ UNBALANCED = 0.1  # of a label's share
 _WORDS = {
     "noise": "The images look like noise: they do not lie among real films, and hold {detail} times their fine detail.",
     "unlike": "The images do not look like the films: few lie among them.",
+    "partly unlike": "Part of the images does not look like the films: film density is {density}, where real films "
+    "reach {real_density}.",
     "blurred": "The images are blurred: they hold {detail} of the fine detail of real films.",
     "grainy": "The images are grainy: they hold {detail} times the fine detail of real films.",
     "collapsed": "The images repeat a few kinds of film: only {coverage} of the unseen films have one like them, where "
@@ -40,6 +43,7 @@ def findings(found: Figures) -> tuple[str, ...]:
     checks = {
         "noise": noise,
         "unlike": far and not noise,
+        "partly unlike": not far and density.high < ODD * density.real,
         "blurred": blurred,
         "grainy": grainy and not noise,
         "collapsed": not far and coverage.high < FEW * coverage.real,
@@ -57,6 +61,8 @@ def sentences(found: Figures) -> tuple[str, ...]:
         "detail": _factor(found.detail.value),
         "coverage": f"{found.coverage.value:.0%}",
         "real_coverage": f"{found.coverage.real:.0%}",
+        "density": f"{found.density.value:.2f}",
+        "real_density": f"{found.density.real:.2f}",
         "grey": f"{found.grey.value:.0%}",
         "labels": "" if found.labels is None else f"{100 * found.labels.value:.0f} points",
     }

@@ -53,6 +53,7 @@ def planted(kind: str, unseen: np.ndarray, posing: np.ndarray) -> np.ndarray:
         "grainy": lambda: np.clip(posing + r.normal(0, 0.06, posing.shape), 0, 1),
         "darker": lambda: posing**3,
         "other objects": lambda: np.rot90(posing[:, :40], axes=(1, 2)).repeat(2, axis=1)[:, :48],
+        "half upside down": lambda: np.concatenate([posing[:23], posing[23:, ::-1]]),
         "flat": lambda: np.full(posing.shape, 0.5),
         "average": lambda: np.repeat(unseen.mean(axis=0)[None], POSING, axis=0),
     }[kind]()
@@ -67,6 +68,7 @@ EXPECTED: dict[str, set[str]] = {
     "grainy": {"grainy"},
     "darker": {"brightness"},
     "other objects": {"unlike"},
+    "half upside down": {"partly unlike"},
     "flat": {"blurred", "brightness"},
     "average": {"blurred"},
 }

@@ -1,5 +1,6 @@
 """How --help looks: flags without a type beside them, and examples that can be copied from a narrow terminal."""
 
+import re
 import shutil
 import textwrap
 from typing import Any
@@ -8,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 _EXAMPLE = "Example: "
+_OPTION = re.compile(r"(?<!\S)(--\S+) (?!-)")  # and the space before its value: no line breaks there
 _BORDER = 4  # columns that help keeps free
 
 
@@ -47,11 +49,9 @@ def folded(text: str, width: int) -> str:
     paragraphs = text.split("\n\n")
     for place, paragraph in enumerate(paragraphs):
         if paragraph.startswith(_EXAMPLE):
-            words = " ".join(paragraph.split())
-            lines = textwrap.wrap(
-                words, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-            )
-            paragraphs[place] = " \\\n".join(lines)
+            words = _OPTION.sub("\\1\N{NO-BREAK SPACE}", " ".join(paragraph.split()))
+            lines = textwrap.wrap(words, width - 2, break_long_words=False, break_on_hyphens=False)
+            paragraphs[place] = " \\\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
     return "\n\n".join(paragraphs)
 
 

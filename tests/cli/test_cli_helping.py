@@ -72,7 +72,7 @@ def test_the_programs_own_help_names_no_types(
 def test_only_long_examples_are_folded() -> None:
     text = "What it does.\n\nExample: medaudit a --bb c --dd e"
     assert folded(text, 80) == text
-    assert folded(text, 26) == "What it does.\n\nExample: medaudit a --bb \\\n    c --dd e"
+    assert folded(text, 26) == "What it does.\n\nExample: medaudit a \\\n--bb c --dd e"
     assert folded("", 80) == ""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from medaudit.cli import audits, cohorts, evidence, models, words
-from medaudit.cli.helping import Group, dress
+from medaudit.cli.helping import Group, dress, names
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
@@ -52,7 +52,7 @@ for room in (cohorts, models, audits, evidence, words):
     room.register(app)
 dress(app)
 
-_COMMANDS = {command.name for command in app.registered_commands}
+_COMMANDS = names(app)
 
 
 def main() -> None:
@@ -84,9 +84,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _command_of(arguments: list[str]) -> str | None:
-    """The command that was asked for; None when the first word is none."""
-    word = next((one for one in arguments if not one.startswith("-")), None)
-    return word if word in _COMMANDS else None
+    """The command that was asked for, a group's with its name before it; None when the first word is none."""
+    words = [one for one in arguments if not one.startswith("-")]
+    asked = (" ".join(words[:count]) for count in (2, 1) if len(words) >= count)
+    return next((name for name in asked if name in _COMMANDS), None)
 
 
 def _not_ours(error: Exception, told: Callable[[str, str, int], None]) -> int:

@@ -42,6 +42,18 @@ def dress(app: typer.Typer) -> None:
     """Give every command of the program this help."""
     for command in app.registered_commands:
         command.cls = Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            dress(group.typer_instance)
+
+
+def names(app: typer.Typer) -> set[str]:
+    """What can be asked of the program: `audit`; of a group `ledger` and `ledger list`."""
+    found = {str(command.name) for command in app.registered_commands}
+    for group in app.registered_groups:
+        inside = names(group.typer_instance) if group.typer_instance is not None else set()
+        found |= {str(group.name), *(f"{group.name} {name}" for name in inside)}
+    return found
 
 
 def folded(text: str, width: int) -> str:

@@ -27,8 +27,17 @@ TRAIN = "steps: 3\nbatch: 4\nnetwork: {channels: [8]}\nsampling: {steps: 2}\n"
 COHORTS = ["--train", "T", "--holdout", "H"]
 
 
-def commands() -> set[str]:
-    return set(typer.main.get_command(front.app).commands)  # type: ignore[attr-defined]
+ELSEWHERE = ("keygen", "ledger", "review")  # run by tests of their own
+
+
+def commands(group: Any = None, before: str = "") -> set[str]:
+    """Every command by its words: `audit`, `ledger list`."""
+    inside = (group or typer.main.get_command(front.app)).commands
+    return {
+        leaf
+        for name, one in inside.items()
+        for leaf in (commands(one, f"{before}{name} ") if hasattr(one, "commands") else {before + name})
+    }
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -47,7 +56,7 @@ def answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str
     shown = capsys.readouterr()
     body = parsed(shown.out)
     VALIDATOR.validate(body)
-    assert body["exit_code"] == code and body["command"] == arguments[0]
+    assert body["exit_code"] == code and " ".join(arguments).startswith(body["command"])
     assert body["ok"] is (shown.err == "")
     return body
 
@@ -58,8 +67,8 @@ def test_the_schema_is_one_and_knows_every_command() -> None:
     page = (ROOT / "docs" / "json.md").read_text()
     assert len(commands()) >= 14
     for name in commands():
-        assert f'"{name}"' in told, name
-        assert f"| `{name}` |" in page, name
+        assert f'"{name.split()[0]}' in told, name
+        assert f"| `{name.split()[0]}" in page, name
 
 
 def test_every_command_answers_in_the_schema(
@@ -97,7 +106,7 @@ def test_every_command_answers_in_the_schema(
         body = answer(line, capsys)
         assert body["ok"], body
         seen[line[0]] = body
-    assert set(seen) >= commands() - {"keygen", "ledger", "review"}
+    assert set(seen) == {name for name in commands() if name.split()[0] not in ELSEWHERE}
     assert seen["audit"]["exit_code"] == 0 and seen["verify"]["data"]["released"] == 16
     assert seen["extract"]["exit_code"] in (0, 10, 20)
 
@@ -107,7 +116,7 @@ def test_every_command_fails_in_the_schema(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    body = answer([command, "--no-such-option"], capsys)
+    body = answer([*command.split(), "--no-such-option"], capsys)
     assert body["error"] == "UsageProblem" and body["exit_code"] == 2
     assert list(tmp_path.iterdir()) == []
 

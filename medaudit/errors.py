@@ -21,6 +21,10 @@ class ConfigProblem(UsageProblem):
     """A config file has an unknown key or a value out of range."""
 
 
+class TermUnknown(UsageProblem):
+    """The word to be explained is no term of the reports."""
+
+
 class DeviceUnavailable(UsageProblem):
     """The device asked for is not on this machine."""
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from medaudit.artifacts.store import Artifact, open_artifact
+from medaudit.artifacts.utility import UtilityRecord
 from medaudit.errors import ArtifactBroken
 
 AUDIT_JSON = "audit.json"
@@ -316,6 +317,9 @@ class Audit(Record):
     reidentification: Reidentification | None = None
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
+    utility: UtilityRecord | None = (
+        None  # no part of the verdict; None: too few images or people, or not asked
+    )
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

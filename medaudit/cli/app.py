@@ -6,16 +6,22 @@ Exit codes: 0 release-supported or done, 10 do-not-release, 20 inconclusive, 2 u
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from medaudit.cli import audits, cohorts, evidence, models
+from medaudit.cli import audits, cohorts, evidence, models, words
+from medaudit.cli.helping import Group, dress, names
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="medaudit",
+    cls=Group,
     help="Find patients' scans among synthetic radiographs before the images are published.",
     epilog="Exit codes: 0 release-supported or done, 10 do-not-release, 20 inconclusive, 2 usage, 1 error.",
     no_args_is_help=True,
@@ -42,8 +48,11 @@ def _root(
     """Find patients' scans among synthetic radiographs before the images are published."""
 
 
-for room in (cohorts, models, audits, evidence):
+for room in (cohorts, models, audits, evidence, words):
     room.register(app)
+dress(app)
+
+_COMMANDS = names(app)
 
 
 def main() -> None:
@@ -53,45 +62,53 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. Nothing but the exit code and the streams comes out."""
-    as_json = "--json" in arguments
+    told = partial(show_error, as_json="--json" in arguments, command=_command_of(arguments))
     try:
-        code = app(args=arguments, prog_name="medaudit", standalone_mode=False)
-        return int(code or 0)
+        code = int(app(args=arguments, prog_name="medaudit", standalone_mode=False) or 0)
+        if code == _INTERRUPTED:  # typer turns the key into an exit code and says nothing
+            raise KeyboardInterrupt
+        return code
     except MedauditError as error:
-        show_error(type(error).__name__, str(error), error.exit_code, as_json=as_json)
+        told(type(error).__name__, str(error), error.exit_code)
         return error.exit_code
     except typer.Exit as leave:
         return leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        show_error("Interrupted", "stopped; run the same command again to go on", 130, as_json=as_json)
-        return 130
+        told("Interrupted", "stopped; run the same command again to go on", _INTERRUPTED)
+        return _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _not_ours(error, as_json)
+        return _not_ours(error, told)
 
 
-def _not_ours(error: Exception, as_json: bool) -> int:
+def _command_of(arguments: list[str]) -> str | None:
+    """The command that was asked for, a group's with its name before it; None when the first word is none."""
+    words = [one for one in arguments if not one.startswith("-")]
+    asked = (" ".join(words[:count]) for count in (2, 1) if len(words) >= count)
+    return next((name for name in asked if name in _COMMANDS), None)
+
+
+def _not_ours(error: Exception, told: Callable[[str, str, int], None]) -> int:
     """Usage errors of the parser exit 2; anything else is a defect and is shown without its values."""
     formatted = getattr(error, "format_message", None)
     if formatted is not None and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
         where = f" (see {context.command_path} --help)" if context is not None else ""
-        show_error("UsageProblem", formatted() + where, error.exit_code, as_json=as_json)
+        told("UsageProblem", formatted() + where, error.exit_code)
         return error.exit_code
     if isinstance(error, MemoryError):
-        show_error("MemoryFull", "not enough memory; use fewer images at a time", 1, as_json=as_json)
+        told("MemoryFull", "not enough memory; use fewer images at a time", 1)
         return 1
     # A value in a traceback may be a patient's: by default only the place in the code is shown.
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"
-    show_error(
+    told(
         "Defect",
         f"{type(error).__name__} at {place}; please report this line (MEDAUDIT_TRACEBACK=1 shows more and may "
         "show patients' data)",
         1,
-        as_json=as_json,
     )
     if os.environ.get("MEDAUDIT_TRACEBACK") == "1":
         traceback.print_exception(error)

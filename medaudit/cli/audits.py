@@ -52,7 +52,11 @@ def audit(
     copy_network: CopyNetwork = None,
     keep_encoder: Annotated[
         Path | None,
-        typer.Option("--keep-encoder", help="Folder for the encoder that --copy-network train trains."),
+        typer.Option(
+            "--keep-encoder",
+            metavar="FOLDER",
+            help="Folder for the encoder that --copy-network train trains.",
+        ),
     ] = None,
     controls: Annotated[
         Controls | None,
@@ -112,13 +116,18 @@ def extract(
     train: Train,
     holdout: Holdout,
     out: Out,
-    count: Annotated[int, typer.Option("--count", min=2, help="Images to generate.")] = 512,
+    count: Annotated[int, typer.Option("--count", min=2, metavar="N", help="Images to generate.")] = 512,
     clique_size: Annotated[
-        int, typer.Option("--clique-size", min=2, help="Generated images that must agree with each other.")
+        int,
+        typer.Option(
+            "--clique-size", min=2, metavar="N", help="Generated images that must agree with each other."
+        ),
     ] = 4,
     synthetic: Annotated[
         Path | None,
-        typer.Option("--synthetic", help="Use this cohort of the same model instead of generating."),
+        typer.Option(
+            "--synthetic", metavar="FOLDER", help="Use this cohort of the same model instead of generating."
+        ),
     ] = None,
     engine: SearchEngine = Engine.local,
     ray_address: RayAddress = None,

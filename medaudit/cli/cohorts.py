@@ -64,20 +64,28 @@ def ingest(
     ] = "real",
     layout: Layout = "auto",
     size: Annotated[
-        int, typer.Option("--size", min=8, help="Side in pixels; smaller films stay small.")
+        int, typer.Option("--size", min=8, metavar="PX", help="Side in pixels; smaller films stay small.")
     ] = 256,
     fit: Annotated[
         Literal["pad", "crop", "squash"],
         typer.Option("--fit", help="What to do with a film that is not square."),
     ] = "pad",
+    depth: Annotated[
+        Literal["auto", "8", "16"],
+        typer.Option("--depth", help="Bits of a stored pixel; auto: 16 where a film has more than 8."),
+    ] = "auto",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="Key of the pseudonyms; made beside --out when absent. Keep it secret."),
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="Key of the pseudonyms; made beside --out when absent. Keep it secret.",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; all cores if unset.")
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; all cores if unset.")
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -98,6 +106,7 @@ def ingest(
             layout=layout,
             size=size,
             fit=fit,
+            depth=depth,
             manifest=manifest,
             patient_regex=patient_regex,
             key=key,
@@ -114,13 +123,17 @@ def split(
     cohort: CohortPath,
     train: Train,
     holdout: Holdout,
-    fraction: Annotated[float, typer.Option("--fraction", help="Share of patients for training.")] = 0.5,
+    fraction: Annotated[
+        float, typer.Option("--fraction", metavar="SHARE", help="Share of patients for training.")
+    ] = 0.5,
     train_patients: Annotated[
-        int | None, typer.Option("--train-patients", min=1, help="A number instead.")
+        int | None, typer.Option("--train-patients", min=1, metavar="N", help="How many, instead of a share.")
     ] = None,
     holdout_patients: Annotated[
         int | None,
-        typer.Option("--holdout-patients", min=1, help="Hold out this many; the rest is left out."),
+        typer.Option(
+            "--holdout-patients", min=1, metavar="N", help="Hold out this many; the rest is left out."
+        ),
     ] = None,
     image_is_patient: Annotated[
         bool, typer.Option("--one-image-one-patient", help="You state that no patient has two images.")
@@ -157,7 +170,10 @@ def dedup(
     cohort: CohortPath,
     out: Out,
     against: Annotated[
-        Path | None, typer.Option("--against", help="A second cohort, to find films that stand in both.")
+        Path | None,
+        typer.Option(
+            "--against", metavar="FOLDER", help="A second cohort, to find films that stand in both."
+        ),
     ] = None,
     memory: Memory = "1GiB",
     seed: Seed = 0,
@@ -186,7 +202,9 @@ def index(
     begun_with: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="An indexed cohort with the same first films: only what is new is described."
+            "--from",
+            metavar="FOLDER",
+            help="An indexed cohort with the same first films: only what is new is described.",
         ),
     ] = None,
     as_json: Json = False,

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    cohort: Annotated[Path, typer.Option("--cohort", help="Training cohort T.")],
+    cohort: Annotated[Path, typer.Option("--cohort", metavar="FOLDER", help="Training cohort T.")],
     config: Config,
     out: Out,
     device: Device = "auto",
@@ -40,11 +40,13 @@ def train(
 
 def generate(
     model: Model,
-    count: Annotated[int, typer.Option("--count", min=1, help="Images to generate.")],
+    count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images to generate.")],
     out: Out,
     prompts_from: Annotated[
         Path | None,
-        typer.Option("--prompts-from", help="Cohort whose labels are drawn, for conditional models."),
+        typer.Option(
+            "--prompts-from", metavar="FOLDER", help="Cohort whose labels are drawn, for conditional models."
+        ),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medaudit.cli import completion
 from medaudit.errors import UsageProblem
 
 _UNITS = {"B": 1, **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}}
@@ -30,44 +31,68 @@ def memory_bytes(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-Seed = Annotated[int, typer.Option("--seed", help="Every random number of the run follows from it.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0 ... or mps.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Every random number of the run follows from it.")
+]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:0 ... or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 
 Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, an npz file or a DICOMDIR.")]
-Layout = Annotated[str, typer.Option("--layout", help="auto, or the name of a known layout.")]
+Layout = Annotated[str, typer.Option("--layout", metavar="NAME", help="auto, or the name of a known layout.")]
 Manifest = Annotated[
     Path | None,
-    typer.Option("--manifest", help="CSV with the columns file and patient_id; overrides the layout."),
+    typer.Option("--manifest", metavar="CSV", help="Columns file and patient_id; overrides the layout."),
 ]
 PatientRegex = Annotated[
     str | None,
     typer.Option(
-        "--patient-regex", help="Regular expression whose first group is the patient, on file names."
+        "--patient-regex",
+        metavar="REGEX",
+        help="Regular expression whose first group is the patient, on file names.",
     ),
 ]
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="A folder made by ingest.")]
-Train = Annotated[Path, typer.Option("--train", help="Training cohort T: all of the model's patients.")]
-Holdout = Annotated[Path, typer.Option("--holdout", help="Held-out cohort H: patients the model never saw.")]
-Synthetic = Annotated[Path, typer.Option("--synthetic", help="Synthetic cohort S.")]
+Train = Annotated[
+    Path, typer.Option("--train", metavar="FOLDER", help="Training cohort T: all of the model's patients.")
+]
+Holdout = Annotated[
+    Path, typer.Option("--holdout", metavar="FOLDER", help="Held-out cohort H: patients the model never saw.")
+]
+Synthetic = Annotated[Path, typer.Option("--synthetic", metavar="FOLDER", help="Synthetic cohort S.")]
 Model = Annotated[
     Path,
-    typer.Option("--model", help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors."),
+    typer.Option(
+        "--model",
+        metavar="FOLDER",
+        help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors.",
+    ),
 ]
 CopyNetwork = Annotated[
     str | None,
     typer.Option(
-        "--copy-network", help="`train`, or a path: a kept encoder's folder, or a safetensors file."
+        "--copy-network",
+        metavar="PATH",
+        help="`train`, or a path: a kept encoder's folder, or a safetensors file.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write; it must not exist yet.")]
+Config = Annotated[
+    Path,
+    typer.Option("--config", metavar="FILE", help="YAML; see configs/.", autocompletion=completion.configs),
+]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="YAML with audit settings.", autocompletion=completion.configs
     ),
 ]
 Forbid = Annotated[
     Path | None,
-    typer.Option("--forbid", help="A text file of words, one a line, that no file written may hold."),
+    typer.Option(
+        "--forbid", metavar="FILE", help="A text file of words, one a line, that no file written may hold."
+    ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
-Config = Annotated[Path, typer.Option("--config", help="YAML file; see configs/.")]
-OptionalConfig = Annotated[Path | None, typer.Option("--config", help="YAML file with audit settings.")]
 Memory = Annotated[
     str,
     typer.Option(

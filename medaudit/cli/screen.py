@@ -4,10 +4,11 @@ Results go to stdout, progress and errors to stderr.
 """
 
 import json
+import math
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from medaudit import __version__
 from medaudit.stages.outcome import Outcome
 
 _PLAIN_INTERVAL_S = 20.0
@@ -104,14 +106,12 @@ def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
     """Print a finished command: its lines, or one JSON object."""
     if as_json:
         body: dict[str, Any] = {
-            "schema": "medaudit.command/1",
-            "command": command,
-            "exit_code": outcome.exit_code,
+            **_envelope(command, outcome.exit_code, ok=True),
             "path": str(outcome.path) if outcome.path else None,
             "lines": list(outcome.lines),
             "data": dict(outcome.data),
         }
-        sys.stdout.write(json.dumps(body, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(_finite(body), ensure_ascii=False, default=str, allow_nan=False) + "\n")
         return
     console = Console(highlight=False)
     before = ""
@@ -138,12 +138,32 @@ def _wrapped(line: str, width: int) -> str:
     )
 
 
-def show_error(name: str, message: str, exit_code: int, *, as_json: bool) -> None:
+def show_error(name: str, message: str, exit_code: int, *, as_json: bool, command: str | None = None) -> None:
     """Print one line that says what is wrong and what to do."""
     if as_json:
-        body = {"schema": "medaudit.command/1", "exit_code": exit_code, "error": name, "message": message}
+        body = {**_envelope(command, exit_code, ok=False), "error": name, "message": message}
         sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
     sys.stderr.write(f"{name}: {message}\n")
+
+
+def _envelope(command: str | None, exit_code: int, *, ok: bool) -> dict[str, Any]:
+    """What every answer in JSON opens with: docs/json.md."""
+    return {
+        "schema": "medaudit.command/1",
+        "version": __version__,
+        "command": command,
+        "ok": ok,
+        "exit_code": exit_code,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same values with null for what JSON has no number for: infinities and NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _short(value: float | str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls
+from medaudit.protocol.utility import utility_line
 
 
 def summary(record: Audit, out: Path) -> tuple[str, ...]:
@@ -23,6 +24,7 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
         lines.append(f"{len(record.withheld):,} images were withheld before this audit")
     lines += [f"- {reason}" for reason in record.reasons]
     lines += [f"next: {step}" for step in record.next_steps]
+    lines += utility_line(record.utility)
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
 
 

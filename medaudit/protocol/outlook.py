@@ -12,6 +12,7 @@ from medaudit.protocol.controls import Plants
 from medaudit.protocol.described import Machine
 from medaudit.protocol.examination import Examined
 from medaudit.protocol.remainder import look_again
+from medaudit.protocol.utility import judge_utility
 from medaudit.stats.budget import Budget
 from medaudit.stats.next_steps import Rest, Standing, next_steps, remainder_wording
 from medaudit.stats.reasons import one_id_sentences
@@ -20,9 +21,11 @@ from medaudit.stats.reasons import one_id_sentences
 def whole_record(
     case: Case, examined: Sequence[Examined], plants: Plants, withheld: list[int], seed: int, machine: Machine
 ) -> Audit:
-    """audit.json: the record, the outcome of the second look where there is one, and the next steps."""
+    """audit.json: the record, the outcome of the second look where there is one, the next steps, and usefulness."""
     again = look_again(case, examined, plants, withheld, seed, machine)
-    return _with_outlook(audit_record(case, examined, withheld), again, case, examined[0].bench.budget)
+    record = _with_outlook(audit_record(case, examined, withheld), again, case, examined[0].bench.budget)
+    found = judge_utility(case.synthetic, case.holdout, seed, machine.progress)
+    return record.model_copy(update={"utility": found})
 
 
 def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget) -> Audit:

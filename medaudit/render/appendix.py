@@ -22,6 +22,7 @@ from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 from medaudit.render.known_again import known_again
 from medaudit.render.pages import further_reasons
+from medaudit.render.utility import utility
 
 _BUDGET_NAMES = {
     "alpha": "all tests together",
@@ -289,6 +290,7 @@ SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     cohort_test,
     known_again,
     extraction,
+    utility,
     coverage,
     limits,
     provenance,

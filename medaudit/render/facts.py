@@ -26,6 +26,7 @@ from medaudit.render.drawn_facts import (
 )
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
 from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
+from medaudit.render.utility_facts import UtilityFacts
 
 
 class RateFacts(Aggregate):
@@ -221,6 +222,7 @@ class AuditFacts(Aggregate):
     reidentification: ReidentificationFacts | None = None
     exposure: ExposureFacts | None = None  # None: nobody is named
     one_source: bool = True  # T and H could not be told apart by how their films were taken
+    utility: UtilityFacts | None = None  # None: too few images or people, or an earlier version
 
     @property
     def same_person(self) -> int:
@@ -324,6 +326,7 @@ def audit_facts(
         else ReidentificationFacts.model_validate(audit.reidentification),
         exposure=exposure_facts(matches, hide),
         one_source=audit.source is None or not audit.source.differs,
+        utility=None if audit.utility is None else UtilityFacts.model_validate(audit.utility),
     )
 
 

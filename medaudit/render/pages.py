@@ -9,6 +9,7 @@ from medaudit.render.document import Block, Bullets, Paragraph, Section
 from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
 from medaudit.render.key_numbers import key_numbers, leading
 from medaudit.render.second_page import conditions, next_steps, not_tested, sign_off, withheld
+from medaudit.render.utility import utility_warning
 
 _REASONS = 6  # on the first page, beside the key numbers and a chart
 
@@ -204,6 +205,7 @@ SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     key_numbers,
     closeness,
     power,
+    utility_warning,
     not_tested,
     withheld,
     changes,

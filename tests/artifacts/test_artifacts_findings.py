@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,66 +31,68 @@ RATE = {"value": 0.97, "low": 0.91, "high": 0.99, "count": 97, "of": 100, "confi
 
 def audit_body() -> dict:
     """An audit as JSON, written out by hand."""
-    return {
-        "schema": "medaudit.audit/1",
-        "verdict": "inconclusive",
-        "reasons": ["too few held-out patients"],
-        "counts": {
-            "synthetic": 5,
-            "train_images": 11,
-            "train_patients": 7,
-            "holdout_images": 6,
-            "holdout_patients": 3,
-            "flagged": 0,
-            "suspects": 1,
-            "patients_exposed": 0,
-        },
-        "cohort_test": {
-            "nearest_in_train": 3,
-            "of": 5,
-            "expected": 3.5,
-            "excess_p": 0.8,
-            "run_length": 1,
-            "run_patients": 1,
-            "run_p": 0.7,
-            "smallest_detectable_run": None,
-            "excess_copy_rate": None,
-            "excess_copy_rate_low": None,
-            "excess_copy_rate_high": None,
-            "alpha": 0.02,
-            "permutations": 1000,
-            "rejects": False,
-        },
-        "detectors": [],
-        "controls": {
-            "negative": RATE,
-            "planted": [
-                {
-                    "kind": "flip",
-                    "strength": "mirror",
-                    "required": True,
-                    "power": RATE,
-                    "by_detector": {"rmse": RATE},
-                }
-            ],
-            "minimum_power": 0.91,
-            "weakest_kind": "flip",
-        },
-        "bounds": {
-            "model_rate_upper": None,
-            "hidden_copies": None,
-            "alpha": 0.05,
-            "wording": "not resolvable",
-        },
-        "duplicates": {
-            "across_patients_in_train": 0,
-            "across_train_and_holdout": 1,
-            "pairs": [["train", 1, 2]],
-        },
-        "patient_level": False,
-        "budget": {"cohort_excess": 0.01},
-        "withheld": [4],
-    }
+    return deepcopy(
+        {
+            "schema": "medaudit.audit/1",
+            "verdict": "inconclusive",
+            "reasons": ["too few held-out patients"],
+            "counts": {
+                "synthetic": 5,
+                "train_images": 11,
+                "train_patients": 7,
+                "holdout_images": 6,
+                "holdout_patients": 3,
+                "flagged": 0,
+                "suspects": 1,
+                "patients_exposed": 0,
+            },
+            "cohort_test": {
+                "nearest_in_train": 3,
+                "of": 5,
+                "expected": 3.5,
+                "excess_p": 0.8,
+                "run_length": 1,
+                "run_patients": 1,
+                "run_p": 0.7,
+                "smallest_detectable_run": None,
+                "excess_copy_rate": None,
+                "excess_copy_rate_low": None,
+                "excess_copy_rate_high": None,
+                "alpha": 0.02,
+                "permutations": 1000,
+                "rejects": False,
+            },
+            "detectors": [],
+            "controls": {
+                "negative": RATE,
+                "planted": [
+                    {
+                        "kind": "flip",
+                        "strength": "mirror",
+                        "required": True,
+                        "power": RATE,
+                        "by_detector": {"rmse": RATE},
+                    }
+                ],
+                "minimum_power": 0.91,
+                "weakest_kind": "flip",
+            },
+            "bounds": {
+                "model_rate_upper": None,
+                "hidden_copies": None,
+                "alpha": 0.05,
+                "wording": "not resolvable",
+            },
+            "duplicates": {
+                "across_patients_in_train": 0,
+                "across_train_and_holdout": 1,
+                "pairs": [["train", 1, 2]],
+            },
+            "patient_level": False,
+            "budget": {"cohort_excess": 0.01},
+            "withheld": [4],
+        }
+    )
 
 
 def put(out: Path, name: str, text: str) -> Path:
@@ -198,3 +201,9 @@ def test_matches_have_the_columns_that_outside_tools_rely_on(tmp_path: Path) -> 
 
 def test_the_exit_code_is_the_verdict() -> None:
     assert EXIT_CODES == {"release-supported": 0, "do-not-release": 10, "inconclusive": 20}
+
+
+def test_findings_from_before_usefulness_was_judged_still_open() -> None:
+    body = audit_body()
+    assert "utility" not in body
+    assert Audit.model_validate(body).utility is None

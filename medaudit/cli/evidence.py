@@ -82,6 +82,9 @@ def release(
     train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,
     copy_network: CopyNetwork = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", help="Folder of `review --apply`: flags that people cleared.")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -107,6 +110,7 @@ def release(
             train=train,
             holdout=holdout,
             copy_network=copy_network,
+            review=review,
             device=device,
             seed=seed,
             progress=screen,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from medaudit.artifacts.certified_review import LEAST_SENSITIVITY
 from medaudit.artifacts.findings import open_audit, write_record
 from medaudit.artifacts.review import REVIEW_JSON, Review, open_page, open_review, read_verdicts
 from medaudit.artifacts.store import Draft, Request, file_sha256, finished
@@ -24,8 +25,8 @@ def run(
     from medaudit.protocol.reviewed import answers_of, review_of
     from medaudit.stats.review import Bar
 
-    if reviewers < 1 or not 0 < sensitivity < 1:
-        raise UsageProblem("--reviewers is at least 1, and --sensitivity lies between 0 and 1")
+    if reviewers < 1 or not LEAST_SENSITIVITY <= sensitivity < 1:
+        raise UsageProblem("--reviewers is at least 1, and --sensitivity at least 0.5 and below 1")
     artifact, _ = open_audit(audit)
     made, key = open_page(page or audit.with_name(f"{audit.name}.review"))
     if made.lineage.get("audit") != artifact.id:

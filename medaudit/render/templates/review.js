@@ -54,6 +54,7 @@
     if (said === "not-a-copy") {
       asking = true;
       draw();
+      el("why").scrollIntoView({ block: "nearest" });
       say("Not a copy: why? Press 1 to " + data.reasons.length + ".");
       return;
     }
@@ -97,6 +98,7 @@
     view.swap = false;
     keep();
     draw();
+    el("where").scrollIntoView({ block: "nearest" });
     if (keeps) say((before || "") + "Pair " + (at + 1) + " of " + items.length + ", " + describe(items[at].item) + ".");
   }
 
@@ -169,9 +171,9 @@
     look();
   };
   const toggle = (name, spoken) => { view[name] = !view[name]; draw(); say(spoken + (view[name] ? " on." : " off.")); };
-  const zoom = () => { view.zoom = (view.zoom + 1) % zooms.length; draw(); say("Zoom " + zooms[view.zoom] + " times."); };
+  const zoom = () => { view.zoom = (view.zoom + 1) % zooms.length; draw(); say("Zoom " + zooms[view.zoom] + "x."); };
   const contrast = () => {
-    view.contrast = (view.contrast + 1) % contrasts.length; draw(); say("Contrast " + contrasts[view.contrast] + " times.");
+    view.contrast = (view.contrast + 1) % contrasts.length; draw(); say("Contrast " + contrasts[view.contrast] + "x.");
   };
   function withhold(on) {
     change({ withhold: on });

@@ -208,7 +208,7 @@ def read_verdicts(path: Path) -> Verdicts:
 def _places(error: ValueError) -> str:
     """The fields that did not fit, by our own names only."""
     errors = error.errors() if isinstance(error, ValidationError) else []
-    known = {*Verdicts.model_fields, *Answer.model_fields}
+    known = {"schema", *Verdicts.model_fields, *Answer.model_fields}
     seen = {str(part) for one in errors for part in one["loc"] if str(part) in known}
     return f" ({', '.join(sorted(seen))})" if seen else ""
 

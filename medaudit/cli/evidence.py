@@ -34,6 +34,9 @@ def report(
     ] = None,
     institution: Annotated[str, typer.Option("--institution", help="Named in the header.")] = "",
     protocol: Annotated[str, typer.Option("--protocol", help="Protocol number, named in the header.")] = "",
+    review: Annotated[
+        Path | None, typer.Option("--review", help="Folder of `review --apply`: names the flags it cleared.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,6 +56,7 @@ def report(
             synthetic=synthetic,
             institution=institution,
             protocol=protocol,
+            review=review,
             progress=screen,
         ),
         as_json=as_json,

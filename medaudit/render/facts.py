@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
 from medaudit.errors import ReportLeak
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+from medaudit.render.review_facts import ReviewFacts
 
 PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}", re.IGNORECASE)
 # Two or more segments after a slash or a drive letter; a single slash in prose ("and/or") is not a path.
@@ -300,6 +301,7 @@ class Summary(Aggregate):
     audit: AuditFacts | None
     extraction: ExtractionFacts | None
     origin: Origin
+    review: ReviewFacts | None = None  # None: no one looked at the flags
 
     @property
     def verdict(self) -> Verdict:

@@ -13,6 +13,7 @@ from medaudit.render.document import (
 )
 from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
 from medaudit.render.key_numbers import key_numbers, leading
+from medaudit.render.reviewed import review_section
 
 LABELS: dict[Verdict, str] = {
     "release-supported": "Release supported",
@@ -348,6 +349,7 @@ def two_pages(summary: Summary) -> list[Section]:
         closeness(summary),
         power(summary),
         not_tested(summary),
+        review_section(summary.review) if summary.review is not None else None,
         withheld(summary),
         next_steps(summary),
         conditions(summary),

@@ -4,49 +4,15 @@ The shareable edition is built from ReviewFacts alone: counts, the names given f
 list. Rows, reviewers' own names and notes are in the confidential edition.
 """
 
-from medaudit.artifacts.review import REASONS, AgreementOfTwo, Review, ReviewerRecord
+from collections.abc import Mapping
+
+from medaudit.artifacts.review import REASONS, AgreementOfTwo, Reason, Review, ReviewerRecord
 from medaudit.render import wording as say
 from medaudit.render.document import Block, Cell, Paragraph, Section, Table
-from medaudit.render.facts import Aggregate, PlainText, RateFacts
+from medaudit.render.review_facts import ReviewerFacts, ReviewFacts, ShareFacts, TwoReviewersFacts
 
 _ROWS_SHOWN = 100
 _NOTE_SHOWN = 300
-
-
-class ReviewerFacts(Aggregate):
-    """A reviewer by the name given for the outside."""
-
-    named_as: PlainText
-    sensitivity: RateFacts | None
-    specificity: RateFacts | None
-    trusted: bool
-
-
-class AgreementFactsOfTwo(Aggregate):
-    """Cohen's kappa of two reviewers, by place."""
-
-    first: int
-    second: int
-    pairs: int
-    agreed: int
-    kappa: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-
-
-class ReviewFacts(Aggregate):
-    """What a report for the outside says of a review."""
-
-    reviewers: tuple[ReviewerFacts, ...]
-    agreement: tuple[AgreementFactsOfTwo, ...]
-    required_reviewers: int
-    required_sensitivity: float
-    flagged: int
-    cleared: int
-    stands: int
-    withheld: int
-    reasons: dict[str, int]
 
 
 def review_section(facts: ReviewFacts) -> Section:
@@ -97,13 +63,13 @@ def _reviewers(facts: ReviewFacts) -> Table:
     )
 
 
-def _rate(rate: RateFacts | None) -> Cell:
+def _rate(rate: ShareFacts | None) -> Cell:
     if rate is None:
         return Cell(text="no controls")
     return Cell(text=f"{rate.count} of {rate.of} ({say.span(rate.low, rate.high)})", value=rate.value)
 
 
-def _reasons(reasons: dict[str, int]) -> str:
+def _reasons(reasons: Mapping[Reason, int]) -> str:
     return say.joined(
         [f"{REASONS[code]} ({say.counted(count, 'answer')})" for code, count in reasons.items()]
     )
@@ -152,7 +118,7 @@ def reviewer_words(one: ReviewerRecord) -> str:
 
 
 def agreement_words(
-    one: AgreementOfTwo | AgreementFactsOfTwo,
+    one: AgreementOfTwo | TwoReviewersFacts,
     reviewers: "list[ReviewerRecord] | tuple[ReviewerFacts, ...]",
 ) -> str:
     """How far two reviewers agree on the flagged pairs."""

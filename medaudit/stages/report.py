@@ -22,19 +22,21 @@ def run(
     synthetic: Path | None = None,
     institution: str = "",
     protocol: str = "",
+    review: Path | None = None,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the report on an audit, an extraction, or both.
 
-    `train` and `synthetic` give the pictures of the confidential edition. Raises UsageProblem for findings given
-    twice and for cohorts with the shareable edition, CohortMismatch for cohorts the findings were not made from,
-    ReportLeak when a file would hold what its edition may not.
+    `review`: people's decisions on the audit's flags. `train` and `synthetic` give the pictures of the confidential
+    edition. Raises UsageProblem for findings given twice and for cohorts with the shareable edition, CohortMismatch
+    for cohorts the findings were not made from, ReviewMismatch for a review of another audit, ReportLeak when a file
+    would hold what its edition may not.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")
     if edition == "shareable" and (train is not None or synthetic is not None):
         raise UsageProblem("the shareable edition shows no films; leave --train and --synthetic out")
-    evidence = open_evidence(findings)
+    evidence = open_evidence(findings, review)
     with_pictures = train is not None or synthetic is not None
     settings = {
         "edition": edition,

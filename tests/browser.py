@@ -112,6 +112,12 @@ class Browser:
         """Type a text where the focus is."""
         self._call("Input.insertText", text=text)
 
+    def give(self, selector: str, file: Path) -> None:
+        """Choose a file in a file field."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
     def look(self, width: int, height: int, *, dark: bool = False, media: str = "") -> bytes:
         """PNG of the whole page at a width in CSS px."""
         self.resize(width, height, dark=dark, media=media)

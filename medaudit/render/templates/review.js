@@ -284,6 +284,7 @@
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.shiftKey && shifts[key]) { event.preventDefault(); move(...shifts[key]); return; }
     if (/^[1-9]$/.test(key)) {
+      event.preventDefault();  // the focus may go to the note, which would get the digit
       const at = Number(key) - 1, said = Object.keys(words);
       if (asking) { if (data.reasons[at]) reason(data.reasons[at][0]); } else if (said[at]) answer(said[at]);
       return;

@@ -99,6 +99,10 @@ class NotReleasable(MedauditError):
     exit_code = 10
 
 
+class ReviewMismatch(MedauditError):
+    """Verdicts do not belong to the page, are not whole, or a review to another audit."""
+
+
 class ReleaseBroken(MedauditError):
     """A released folder does not match its manifest."""
 

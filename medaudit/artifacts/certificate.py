@@ -6,12 +6,13 @@ hashes of manifests that hold keyed pseudonyms, so they tell nobody whether a gi
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from medaudit.artifacts.certified_review import CertifiedReview
 from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord, RateRecord, Record, Verdict
 from medaudit.errors import ReleaseBroken, ReportLeak
 
@@ -94,6 +95,7 @@ class Certificate(Record):
     not_tested: list[str]
     conditions: list[str]
     versions: dict[str, str]
+    review: CertifiedReview | None = None  # None: no flag was cleared by people
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -108,6 +110,7 @@ def certify(
     date: str,
     text_checked: bool,
     versions: dict[str, str],
+    review: Mapping[str, Any] | None = None,
 ) -> Certificate:
     """The certificate of `released` images under an audit."""
     counts, test, controls = audit.counts, audit.cohort_test, audit.controls
@@ -150,6 +153,7 @@ def certify(
         not_tested=[*NOT_TESTED, *([] if text_checked else [TEXT_NOT_TESTED])],
         conditions=list(CONDITIONS),
         versions=dict(versions),
+        review=None if review is None else CertifiedReview.model_validate(review),
     )
 
 

@@ -295,6 +295,13 @@ class Remainder(Record):
     wording: str
 
 
+class WithoutFlags(Record):
+    """What the audit would say were its flags cleared by people: all its other grounds, weighed by the same rule."""
+
+    verdict: Verdict
+    reasons: list[str]  # without a bound: none holds where people clear flags
+
+
 class Audit(Record):
     """The whole of `audit.json`."""
 
@@ -316,6 +323,7 @@ class Audit(Record):
     agreement: AgreementRecord | None = None  # None: written by an earlier version
     reidentification: Reidentification | None = None
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
+    without_flags: WithoutFlags | None = None  # None: nothing was flagged
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
     utility: UtilityRecord | None = (
         None  # no part of the verdict; None: too few images or people, or not asked

@@ -53,6 +53,9 @@ def report(
         ),
     ] = None,
     forbid: Forbid = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", help="Folder of `review --apply`: names the flags it cleared.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,6 +78,7 @@ def report(
                 institution, protocol, date, review_by, signer_key, release, previous, tuple(cohort or ())
             ),
             forbid=forbid,
+            review=review,
             progress=screen,
         ),
         as_json=as_json,
@@ -111,6 +115,9 @@ def release(
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, for the same.")] = None,
     copy_network: CopyNetwork = None,
     forbid: Forbid = None,
+    review: Annotated[
+        Path | None, typer.Option("--review", help="Folder of `review --apply`: flags that people cleared.")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -137,6 +144,7 @@ def release(
             holdout=holdout,
             copy_network=copy_network,
             forbid=forbid,
+            review=review,
             device=device,
             seed=seed,
             progress=screen,

@@ -1,7 +1,7 @@
 """The record of an audit: audit.json from what was found. The words of the verdict are stats/verdict's."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from medaudit.artifacts.findings import (
     LikenessRecord,
     SourceCheck,
     VarietyRecord,
+    WithoutFlags,
 )
 from medaudit.config import AuditSettings
 from medaudit.images.plants import KIND_WORDS
@@ -34,7 +35,7 @@ from medaudit.stats.intervals import Rate
 from medaudit.stats.likeness import likeness_sentences
 from medaudit.stats.matching import promised_false_alarms, union
 from medaudit.stats.reasons import CohortEvidence, SourceDoubt, generative_sentences, zero_found_wording
-from medaudit.stats.verdict import Grounds, decide
+from medaudit.stats.verdict import RELEASE_SUPPORTED, Grounds, decide
 
 _PAIRS = 100  # of duplicates that are listed
 
@@ -86,7 +87,8 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
     bounds = _bounds(case, counts, bool(withheld), case.variety.distinct)
     budget = examined[0].bench.budget
     records = [detector_record(seen) for seen in examined]
-    verdict, reasons = _decided(case, counts, bounds, records, budget)
+    grounds = _grounds(case, counts, bounds, records, budget)
+    verdict, reasons = decide(grounds)
     flagged = union([seen.judged.flagged for seen in examined])
     alike = case.beside.likeness(_own_faces(case, flagged))
     return Audit(
@@ -113,6 +115,7 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         likeness=None if alike is None else LikenessRecord(detector=DETECTOR.name, **asdict(alike)),
         agreement=_agreement(case, examined),
         reidentification=case.related.record,
+        without_flags=_without_flags(grounds),
     )
 
 
@@ -134,11 +137,19 @@ def without_line(records: Sequence[DetectorRecord]) -> list[DetectorRecord]:
     return [record for record in records if record.tail_points is None or record.score_line is None]
 
 
-def _decided(
+def _without_flags(grounds: Grounds) -> WithoutFlags | None:
+    """The same rule on the same grounds, were every flag cleared; a supported verdict then states no bound."""
+    if not grounds.flagged:
+        return None
+    verdict, reasons = decide(replace(grounds, flagged=0, patients_exposed=0, same_person=0))
+    return WithoutFlags(verdict=verdict, reasons=reasons[1:] if verdict == RELEASE_SUPPORTED else reasons)  # type: ignore[arg-type]
+
+
+def _grounds(
     case: Case, counts: Counts, bounds: Bounds, records: Sequence[DetectorRecord], budget: Budget
-) -> tuple[str, list[str]]:
+) -> Grounds:
     found = case.variety
-    grounds = Grounds(
+    return Grounds(
         synthetic=counts.synthetic,
         train_images=counts.train_images,
         train_patients=counts.train_patients,
@@ -173,7 +184,6 @@ def _decided(
         kind_words=KIND_WORDS,
         unplanted=case.controls.unplanted,
     )
-    return decide(grounds)
 
 
 def _generative(case: Case) -> list[str]:

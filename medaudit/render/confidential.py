@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.review import Review
 from medaudit.render import wording as say
 from medaudit.render.background import figure, text
 from medaudit.render.document import Block, Cell, Facts, Figure, Paragraph, Section, Table
+from medaudit.render.reviewed import cleared_section
 from medaudit.stats.relation import SAME_PERSON
 
 ROWS_SHOWN = 25
@@ -37,6 +39,7 @@ class Details:
     matches: pa.Table  # matches.parquet, N rows
     lineage: Mapping[str, str]
     pictures: Pictures | None = None
+    review: Review | None = None
 
 
 def most_alike(matches: pa.Table) -> pa.Table:
@@ -195,5 +198,6 @@ def _chosen(matches: pa.Table) -> list[dict[str, Any]]:
 def confidential_sections(details: Details) -> list[Section]:
     """The sections that stay inside."""
     table = match_table(details) if len(details.matches) else None
-    sections = [pairs(details), table, exact_distances(details)]
+    decisions = cleared_section(details.review) if details.review is not None else None
+    sections = [pairs(details), decisions, table, exact_distances(details)]
     return [section for section in sections if section is not None]

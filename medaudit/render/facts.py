@@ -25,6 +25,7 @@ from medaudit.render.drawn_facts import (
     exposure_facts,
 )
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+from medaudit.render.review_facts import ReviewFacts
 from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
 from medaudit.render.utility_facts import UtilityFacts
 
@@ -283,6 +284,7 @@ class Summary(Aggregate):
     release: ReleaseFacts | None = None
     previous: PreviousFacts | None = None
     cohorts: tuple[CohortFacts, ...] = ()
+    review: ReviewFacts | None = None  # None: no one looked at the flags
 
     @property
     def verdict(self) -> Verdict:

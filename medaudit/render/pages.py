@@ -8,6 +8,7 @@ from medaudit.render.charts import leak_chart, power_figure, ratio_chart
 from medaudit.render.document import Block, Bullets, Paragraph, Section
 from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
 from medaudit.render.key_numbers import key_numbers, leading
+from medaudit.render.reviewed import review_section
 from medaudit.render.second_page import conditions, next_steps, not_tested, sign_off, withheld
 from medaudit.render.utility import utility_warning
 
@@ -199,6 +200,11 @@ def _smallest(audit: AuditFacts) -> tuple[str, ...]:
 
 
 # What a first page and a second page hold, in order; a new section is one line here.
+def reviewed(summary: Summary) -> Section | None:
+    """What people decided on the flags."""
+    return None if summary.review is None else review_section(summary.review)
+
+
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     reasons,
     checked,
@@ -207,6 +213,7 @@ SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     power,
     utility_warning,
     not_tested,
+    reviewed,
     withheld,
     changes,
     next_steps,

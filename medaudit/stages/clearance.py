@@ -1,5 +1,6 @@
 """Whether an audit clears a cohort for release, and the second audit when flagged images are left out."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from medaudit.artifacts.cohort import Cohort
@@ -46,8 +47,10 @@ def audit_the_rest(
     seed: int,
     progress: Progress,
     copy_network: str | None = None,
+    spared: Collection[int] = (),
 ) -> tuple[Artifact, Audit]:
-    """Set the flagged rows aside and audit what is left into `out`, with what is left of the error budget."""
+    """Set the flagged rows aside, but the `spared` ones whose flags people cleared, and audit what is left into `out`,
+    with what is left of the error budget."""
     from medaudit.stages import audit
     from medaudit.stages.encoders import network_again
 
@@ -61,6 +64,7 @@ def audit_the_rest(
     for name in (MATCHES, DETECTOR_MATCHES):
         matches = read_matches(first, name)
         flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
+    flagged -= set(spared)
     if len(flagged) == len(record.withheld):
         raise _not_releasable(
             record, "no single image is flagged, so leaving images out cannot help; train again"

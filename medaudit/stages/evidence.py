@@ -20,6 +20,7 @@ from medaudit.artifacts.findings import (
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.stages.clearance import settings_of
+from medaudit.stages.clearing import Clearing, clearing_of
 
 if TYPE_CHECKING:
     from medaudit.render.confidential import Details, Pictures
@@ -32,6 +33,7 @@ class Evidence:
 
     audit: tuple[Artifact, Audit] | None = None
     extraction: tuple[Artifact, Extraction] | None = None
+    clearing: Clearing | None = None  # people's decisions on the audit's flags
 
     @property
     def leading(self) -> Artifact:
@@ -42,9 +44,10 @@ class Evidence:
 
     def parents(self) -> dict[str, str]:
         """Ids of the findings, by role."""
-        return {
+        ids = {
             name: part[0].id for name, part in (("audit", self.audit), ("extract", self.extraction)) if part
         }
+        return ids | ({"review": self.clearing.artifact.id} if self.clearing else {})
 
     def lineage(self) -> dict[str, str]:
         """Ids of the findings, and of the cohorts and the model behind them, by role."""
@@ -54,8 +57,8 @@ class Evidence:
         return known | self.parents()
 
 
-def open_evidence(findings: Sequence[Path]) -> Evidence:
-    """Open the folders given: at most one audit and one extraction, both about one training cohort."""
+def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evidence:
+    """Open the folders given: at most one audit and one extraction, both about one training cohort; a review of it."""
     if not findings:
         raise UsageProblem("no findings were given; name the folder of an audit or an extraction")
     opened: dict[str, Any] = {}
@@ -68,7 +71,9 @@ def open_evidence(findings: Sequence[Path]) -> Evidence:
         if kind in opened:
             raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
         opened[kind] = open_audit(path) if kind == "audit" else open_extraction(path)
-    evidence = Evidence(**opened)
+    if review is not None and "audit" not in opened:
+        raise UsageProblem("a review is about the flags of an audit; name that audit as well")
+    evidence = Evidence(**opened, clearing=clearing_of(review, opened["audit"][0]) if review else None)
     trained = {part[0].lineage.get("train") for part in (evidence.audit, evidence.extraction) if part}
     if len(trained) > 1:
         raise CohortMismatch("audit and extraction are about two training cohorts; report on each alone")
@@ -83,6 +88,7 @@ def summarise(
     `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
     """
     from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts
+    from medaudit.render.review_facts import ReviewFacts
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
@@ -93,6 +99,7 @@ def summarise(
         **beside,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
+        review=ReviewFacts.model_validate(evidence.clearing.review) if evidence.clearing else None,
         origin=Origin(
             versions=dict(manifest["versions"]),
             seed=manifest["seed"],
@@ -114,7 +121,11 @@ def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None"
     if not _has(artifact, MATCHES):
         return None
     return Details(
-        audit=record, matches=read_matches(artifact), lineage=evidence.lineage(), pictures=pictures
+        audit=record,
+        matches=read_matches(artifact),
+        lineage=evidence.lineage(),
+        pictures=pictures,
+        review=evidence.clearing.review if evidence.clearing else None,
     )
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.store import Artifact
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.images.intensity import resize_unit
 from medaudit.stages.evidence import Evidence
@@ -22,12 +23,7 @@ def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None
         raise UsageProblem("pairs of pictures come from two cohorts; give both --train and --synthetic")
     from medaudit.protocol.overlay import OVERLAY_FILMS, overlay
 
-    theirs, ours = open_cohort(train), open_cohort(synthetic)
-    lineage = evidence.leading.lineage
-    for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):
-        if lineage.get(role) != cohort.id:
-            raise CohortMismatch(f"{path} is not the cohort that the findings call {role}; give that one")
-
+    theirs, ours = cohorts_of(evidence.leading, train, synthetic)
     some = [resize_unit(film, ours.image_shape) for film in theirs.unit(slice(0, OVERLAY_FILMS))]
     over = overlay(np.stack(some))
 
@@ -36,3 +32,12 @@ def open_pictures(evidence: Evidence, train: Path | None, synthetic: Path | None
         return image, *over(image, resize_unit(film, ours.image_shape))
 
     return pictures
+
+
+def cohorts_of(findings: Artifact, train: Path, synthetic: Path) -> tuple[Cohort, Cohort]:
+    """T and S, opened. Raises CohortMismatch unless they are those that the findings are about."""
+    theirs, ours = open_cohort(train), open_cohort(synthetic)
+    for cohort, path, role in ((theirs, train, "train"), (ours, synthetic, "synthetic")):
+        if findings.lineage.get(role) != cohort.id:
+            raise CohortMismatch(f"{path} is not the cohort that the findings call {role}; give that one")
+    return theirs, ours

@@ -15,7 +15,9 @@ from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.stages import linting
 from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
+from medaudit.stages.clearing import cleared, clearing_of
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.review import flagged_images
 
 
 def run(
@@ -35,11 +37,12 @@ def run(
     text_checked: bool = False,
     copy_network: str | None = None,
     forbid: Path | None = None,
+    review: Path | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Write the cleared rows of S to `out`.
+    """Write the cleared rows of S to `out`; `review`: people's decisions on the audit's flags.
 
     `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Every file is looked
     through before it is put in place: for films and file names of `train` and `holdout`, where given, and for the words
@@ -59,12 +62,22 @@ def run(
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
     parents, lineage = {"synthetic": cohort.id}, artifact.lineage
-    if withhold_flagged and record.verdict == "do-not-release":
+    clearing = clearing_of(review, artifact)
+    spared = clearing.images if clearing else set()
+    if (
+        withhold_flagged
+        and record.verdict == "do-not-release"
+        and not (clearing and spared >= set(flagged_images(artifact)))
+    ):
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
-            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network
+            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network, spared
         )
+    if clearing and record.counts.flagged:
+        parents["review"] = clearing.artifact.id
+        record, said = cleared(clearing, artifact, record)
+        options["review"] = said.model_dump(mode="json")
     require_clearance(record, again="audit_before_withholding" in parents)
     request = Request("release", options, parents={**parents, "audit": artifact.id})
     rows = np.setdiff1d(cohort.in_use, np.array(record.withheld, dtype=np.int64))
@@ -125,6 +138,7 @@ def _write(
     certificate = certify(
         record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"],
         released=len(rows), date=options["date"], text_checked=options["text_checked"], versions=tools,
+        review=options.get("review"),
     )  # fmt: skip
     texts = {CARD: card(certificate, form, model)}
     if form != "npz":

@@ -29,20 +29,21 @@ def run(
     synthetic: Path | None = None,
     site: Site = NOTHING_STATED,
     forbid: Path | None = None,
+    review: Path | None = None,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the report on an audit, an extraction, or both.
 
     `train` and `synthetic` give the pictures of the confidential edition; `site` what is said beside the findings;
-    `forbid` is a file of words that must not occur. Every file is looked through before it is put in place.
+    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags. Every file is looked through before it is put in place.
     Raises UsageProblem for findings given twice and for films with the shareable edition, CohortMismatch for cohorts
-    the findings were not made from, ReportLeak when a file would hold what its edition may not.
+    the findings were not made from, ReviewMismatch for a review of another audit, ReportLeak when a file would hold what its edition may not.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")
     if edition == "shareable" and (train is not None or synthetic is not None):
         raise UsageProblem("the shareable edition shows no films; leave --train and --synthetic out")
-    evidence = open_evidence(findings)
+    evidence = open_evidence(findings, review)
     with_pictures = train is not None or synthetic is not None
     settings = {"edition": edition, "pictures": with_pictures, **site.settings(evidence)}
     request = Request("report", settings, parents={**evidence.parents(), **site.parents()})

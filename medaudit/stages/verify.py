@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medaudit.artifacts.certificate import CERTIFICATE, Certificate, read_certificate
+from medaudit.artifacts.certified_review import wrong_review
 from medaudit.artifacts.store import MANIFEST, file_sha256, open_artifact
 from medaudit.errors import ArtifactBroken, ReleaseBroken, SourceMissing
 from medaudit.progress import SILENT, Progress
@@ -69,12 +70,18 @@ def _wrong_files(folder: Path, files: dict[str, str], progress: Progress) -> Ite
 
 def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) -> Iterator[str]:
     """What the certificate says otherwise than the manifest, or that it clears nothing."""
+    review = certificate.review
+    cleared = review.cleared if review else 0
     if (
         certificate.verdict != "release-supported"
         or certificate.cohort_test.rejects
-        or certificate.counts.flagged
+        or certificate.counts.flagged != cleared
     ):
         yield f"{CERTIFICATE} does not say that the release is supported"
+    if review:
+        yield from (f"{CERTIFICATE} {what}" for what in wrong_review(review))
+    if (review.review_id if review else None) != manifest["lineage"].get("review"):
+        yield f"{CERTIFICATE} names another review than the manifest"
     if certificate.counts.released != manifest.get("images"):
         yield f"{CERTIFICATE} counts other images than the manifest"
     lineage = manifest["lineage"]

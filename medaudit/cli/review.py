@@ -1,0 +1,82 @@
+"""The command review: a page of flagged pairs for people, and their verdicts back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medaudit.cli.options import Json, Quiet, Seed
+from medaudit.cli.screen import carry_out
+from medaudit.errors import UsageProblem
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("review", rich_help_panel="Evidence")(review)
+
+
+def review(
+    audit: Annotated[Path, typer.Argument(metavar="AUDIT", help="Folder of an audit.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; by default AUDIT.review or AUDIT.reviewed.")
+    ] = None,
+    train: Annotated[Path | None, typer.Option("--train", help="T, for the page.")] = None,
+    synthetic: Annotated[Path | None, typer.Option("--synthetic", help="S, for the page.")] = None,
+    apply: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--apply", metavar="VERDICTS", help="A file that the page saved; once for each reviewer."
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="With --apply: the page's folder; by default AUDIT.review.")
+    ] = None,
+    pairs: Annotated[int, typer.Option("--pairs", help="Flagged pairs on the page, at most.")] = 200,
+    controls: Annotated[
+        int,
+        typer.Option("--controls", help="Planted copies mixed in, and as many pairs of different people."),
+    ] = 27,
+    reviewers: Annotated[
+        int, typer.Option("--reviewers", help="With --apply: how many it takes to clear a flag, at least.")
+    ] = 2,
+    sensitivity: Annotated[
+        float,
+        typer.Option("--sensitivity", help="With --apply: lower limit that a reviewer must reach to clear."),
+    ] = 0.8,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let people look at the flagged pairs: write the page, or take its verdicts back.
+
+    Example: medaudit review work/A --train work/T --synthetic work/S
+
+    Then: medaudit review work/A --apply verdicts.json --apply second.json
+    """
+    if apply:
+        from medaudit.stages import review_apply
+
+        if train is not None or synthetic is not None:
+            raise UsageProblem("--train and --synthetic are for making the page; leave them out with --apply")
+        carry_out(
+            "review",
+            lambda screen: review_apply.run(
+                audit, apply, out, page=page, reviewers=reviewers, sensitivity=sensitivity
+            ),
+            as_json=as_json,
+            quiet=quiet,
+        )
+    from medaudit.stages import review as stage
+
+    if page is not None:
+        raise UsageProblem("--page goes with --apply; a new page is written to --out")
+    if train is None or synthetic is None:
+        raise UsageProblem("the page shows pairs of two cohorts; give --train and --synthetic")
+    carry_out(
+        "review",
+        lambda screen: stage.run(
+            audit, train, synthetic, out, pairs=pairs, controls=controls, seed=seed, progress=screen
+        ),
+        as_json=as_json,
+        quiet=quiet,
+    )

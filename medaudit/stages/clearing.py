@@ -1,0 +1,91 @@
+"""What a review changes about a release: flags that people cleared no longer stand against it. Nothing else does.
+
+The cohort test, the power, the controls and every other doubt of the audit decide as before.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medaudit.artifacts.certified_review import CertifiedReview, certified_review
+from medaudit.artifacts.findings import Audit, Bounds
+from medaudit.artifacts.review import Review, open_review
+from medaudit.artifacts.store import Artifact
+from medaudit.errors import NotReleasable, ReviewMismatch
+from medaudit.stages.review import tables_of
+
+_NO_BOUND = "flags were cleared by people, so no upper limit of what was missed is stated"
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """A review of an audit: the pairs (row of S, row of T) whose flags were cleared."""
+
+    artifact: Artifact
+    review: Review
+
+    @property
+    def pairs(self) -> set[tuple[int, int]]:
+        """The pairs that reviewers looked at and cleared."""
+        images = (one for one in self.review.images if one.decision == "cleared")
+        return {(one.synthetic_id, pair.train_id) for one in images for pair in one.pairs}
+
+    @property
+    def images(self) -> set[int]:
+        """Rows of S whose flags were cleared."""
+        return {image for image, _ in self.pairs}
+
+
+def clearing_of(path: Path | None, audit: Artifact) -> Clearing | None:
+    """The review at `path`, None without one. Raises ReviewMismatch unless it is one of this very audit."""
+    if path is None:
+        return None
+    artifact, review = open_review(path)
+    if artifact.lineage.get("audit") != audit.id:
+        raise ReviewMismatch(f"{path} is the review of another audit; give the review of this one")
+    return Clearing(artifact, review)
+
+
+def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, CertifiedReview]:
+    """The audit as it stands once its flags are cleared, and what the certificate says of that.
+
+    `audit` is the one that was reviewed, or the second look without the images that were not cleared. Raises
+    NotReleasable while a flag stands, or where the audit would not support a release even without its flags.
+    """
+    from medaudit.protocol.review_pairs import flagged_pairs, unclearable
+
+    tables = tables_of(audit)
+    flagged = set(flagged_pairs(tables))
+    standing = {image for image, _ in flagged - clearing.pairs} | set(unclearable(tables))
+    if standing:
+        raise NotReleasable(
+            f"{len(standing)} flagged images are not cleared: release again with --withhold-flagged as well, "
+            "or train again"
+        )
+    rest = record.without_flags
+    if rest is None:
+        raise ReviewMismatch("the audit does not say how it stands without its flags; run it again")
+    if rest.verdict != "release-supported":
+        error = NotReleasable(
+            f"the flags are cleared, but the audit says {rest.verdict} even so; its reasons say what else is wrong"
+        )
+        error.exit_code = {"inconclusive": 20}.get(rest.verdict, 10)
+        raise error
+    count = len({image for image, _ in flagged})
+    said = certified_review(clearing.review, clearing.artifact.id, count)
+    bounds = Bounds(
+        model_rate_upper=None, sources=None, hidden_copies=None, alpha=record.bounds.alpha, wording=_NO_BOUND
+    )
+    reasons = [_sentence(said, record.counts.synthetic), *rest.reasons]
+    return record.model_copy(
+        update={"verdict": rest.verdict, "reasons": reasons, "bounds": bounds, "next_steps": []}
+    ), said
+
+
+def _sentence(said: CertifiedReview, images: int) -> str:
+    names = ", ".join(one.named_as for one in said.reviewers)
+    one = said.cleared == 1
+    return (
+        f"{said.cleared} of {images} images {'was' if one else 'were'} flagged, looked at by {len(said.reviewers)} "
+        f"reviewers ({names}) and cleared: {'it is' if one else 'they are'} no copy in the eyes of all; no upper limit "
+        "of what was missed is stated."
+    )

@@ -1,0 +1,97 @@
+"""medaudit review: the flagged pairs of an audit as one page for a person. The verdicts come back by review_apply."""
+
+from pathlib import Path
+from typing import Any
+
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
+from medaudit.artifacts.review import (
+    KEY,
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    PAGE,
+    REASONS,
+    VERDICTS_SCHEMA,
+    Item,
+    Key,
+)
+from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
+from medaudit.errors import UsageProblem
+from medaudit.progress import SILENT, Progress
+from medaudit.stages.outcome import Outcome
+
+PAIRS, CONTROLS = 200, 27  # of 27 planted copies one may be missed where a sensitivity of 80 % is required
+
+
+def run(
+    audit: Path, train: Path, synthetic: Path, out: Path | None = None, *, pairs: int = PAIRS, controls: int = CONTROLS,
+    seed: int = 0, progress: Progress = SILENT,
+) -> Outcome:  # fmt: skip
+    """Write the page of A: at most `pairs` flagged pairs of whole images, `controls` planted copies and as many pairs
+    of different people, in an order drawn from the seed. Raises UsageProblem when nothing is flagged, CohortMismatch.
+    """
+    from medaudit.protocol.review_pairs import controls as planted
+    from medaudit.protocol.review_pairs import first_images, flagged_pairs, shuffled
+    from medaudit.protocol.sides import Side
+    from medaudit.stages.clearance import settings_of
+    from medaudit.stages.pictures import cohorts_of
+
+    if pairs < 1 or controls < 0:
+        raise UsageProblem("--pairs is at least 1, and --controls not below 0")
+    artifact, record = open_audit(audit)
+    found = flagged_pairs(tables_of(artifact))
+    shown = first_images(found, pairs)
+    if not found:
+        raise UsageProblem(f"{audit} flags no image; there is nothing to review")
+    if not shown:
+        raise UsageProblem("one image alone has more pairs than --pairs allows; raise --pairs")
+    theirs, ours = cohorts_of(artifact, train, synthetic)
+    out = out or audit.with_name(f"{audit.name}.review")
+    parents = {"audit": artifact.id, "train": theirs.id, "synthetic": ours.id}
+    request = Request("review", {"pairs": pairs, "controls": controls}, seed, parents)
+    page = request.fingerprint()
+    blank = [Item(item="0" * 16, control="", synthetic_id=image, train_id=film) for image, film in shown]
+    kinds = settings_of(artifact).required_kinds
+    items = shuffled([*blank, *planted(Side.of(theirs), record, kinds, controls, seed)], page, seed)
+    if finished(out, request) is None:
+        progress.start("review", len(items))
+        with Draft(out, request) as draft:
+            write_record(draft.file(KEY), Key(page=page, items=items))
+            write_whole(draft.file(PAGE), _page(page, items, theirs, ours, seed, progress).encode())
+            draft.commit(images=len({image for image, _ in shown}), pairs=len(items))
+    left = record.counts.flagged - len({image for image, _ in shown})
+    lines = [
+        f"{len(shown)} flagged pairs and {len(items) - len(shown)} controls on one page: {out / PAGE}",
+        "open it in a browser; it needs no server and sends nothing. It shows films of patients: it stays inside",
+        "give reviewers page.html alone: key.json tells which pairs are controls",
+        *([f"{left} further flagged images are not on it, and their flags stand (--pairs)"] if left else []),
+        f"then: medaudit review {audit} --apply VERDICTS.json --apply SECOND.json",
+    ]
+    return Outcome(
+        tuple(lines), {"pairs": len(shown), "items": len(items), "not_shown": left, "page": page}, out
+    )
+
+
+def _page(page: str, items: list[Item], theirs: Any, ours: Any, seed: int, progress: Progress) -> str:
+    from medaudit.protocol.review_pairs import draw
+    from medaudit.render.review_page import Shown, print_page
+
+    def shown() -> Any:
+        for item, one in zip(items, draw(items, theirs, ours, seed), strict=True):
+            yield Shown(item.item, one.image, one.film, one.untouched, one.done)
+            progress.advance()
+
+    return print_page(page, shown(), REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME))
+
+
+def flagged_images(audit: Artifact) -> list[int]:
+    """Rows of S that any detector flags."""
+    from medaudit.protocol.review_pairs import flagged_pairs
+
+    return sorted({image for image, _ in flagged_pairs(tables_of(audit))})
+
+
+def tables_of(audit: Artifact) -> list[Any]:
+    """The tables of matches that name flagged pairs."""
+    return [
+        read_matches(audit, name) for name in (MATCHES, DETECTOR_MATCHES) if name in audit.manifest["files"]
+    ]

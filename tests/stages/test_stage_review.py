@@ -1,0 +1,367 @@
+"""review: a page of flagged pairs and blinded controls, verdicts back, and what a release makes of them."""
+
+import json
+import re
+import shutil
+import stat
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+import review_parts as parts
+
+from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
+from medaudit.artifacts.certified_review import wrong_review
+from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
+from medaudit.artifacts.review import KEY, PAGE, REVIEW_JSON, open_page, open_review
+from medaudit.artifacts.store import Draft, Request, file_sha256, open_artifact
+from medaudit.errors import (
+    ArtifactBroken,
+    ArtifactKindMismatch,
+    CohortMismatch,
+    MedauditError,
+    NotReleasable,
+    OutputExists,
+    ReleaseBroken,
+    ReviewMismatch,
+    UsageProblem,
+)
+from medaudit.stages import release, report, review, review_apply, verify
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """T, H, S, A and the page A.review."""
+    folder = tmp_path_factory.mktemp("review")
+    audit = parts.audited(folder)
+    review.run(audit, folder / "T", folder / "S")
+    return folder
+
+
+def applied(work: Path, out: Path, *bodies: Any, **options: Any) -> Path:
+    """The review of these verdicts."""
+    out.parent.mkdir(exist_ok=True, parents=True)
+    files = [parts.save(out.parent / f"{out.name}-{place}.json", body) for place, body in enumerate(bodies)]
+    review_apply.run(work / "A", files, out, **options)
+    return out
+
+
+def two(work: Path, flagged: Any = "not-a-copy", **facts: Any) -> list[dict[str, Any]]:
+    page = work / "A.review"
+    return [parts.verdicts(page, flagged, reviewer=name, **facts) for name in (parts.CANARY, "Second Reader")]
+
+
+def test_the_audit_flags_both_copies_and_says_how_it_stands_without(work: Path) -> None:
+    record = open_audit(work / "A")[1]
+    assert record.verdict == "do-not-release" and record.counts.flagged == 2
+    assert record.without_flags is not None and record.without_flags.verdict == "release-supported"
+    assert not any("0 of 42" in one for one in record.without_flags.reasons)
+
+
+def test_the_page_is_private_and_its_key_complete(work: Path) -> None:
+    folder = work / "A.review"
+    artifact, key = open_page(folder)
+    assert set(artifact.manifest["files"]) == {PAGE, KEY}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE((folder / name).stat().st_mode) == 0o600 for name in (PAGE, KEY))
+    kinds = [item.control for item in key.items]
+    assert (kinds.count("planted"), kinds.count("different")) == (27, 27) and kinds.count("") >= 2
+    assert {item.synthetic_id for item in key.items if not item.control} == {0, 1}
+    matches = read_matches(open_artifact(work / "A"), MATCHES).slice(0, 2).to_pylist()
+    pairs = {(item.synthetic_id, item.train_id) for item in key.items if not item.control}
+    assert {(row["synthetic_id"], row["train_id"]) for row in matches} <= pairs
+
+
+def test_controls_are_what_they_are_called(work: Path) -> None:
+    patients = open_cohort(work / "T").patients
+    controls = [item for item in open_page(work / "A.review")[1].items if item.control]
+    for item in controls:
+        assert item.synthetic_id is None and item.made_of is not None
+        same = patients[item.made_of] == patients[item.train_id]
+        assert same == (item.control == "planted")
+        assert (item.made_of == item.train_id) == (item.control == "planted")
+    planted = [item for item in controls if item.control == "planted"]
+    assert len({patients[item.made_of] for item in planted}) == 27
+    assert {item.plant for item in planted} == {"identity", "gamma-0.6", "mirror"}
+
+
+def test_the_page_tells_nothing_of_what_its_items_are(work: Path) -> None:
+    text = (work / "A.review" / PAGE).read_text()
+    key = json.loads((work / "A.review" / KEY).read_text())
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
+    assert [one["item"] for one in data["items"]] == [one["item"] for one in key["items"]]
+    assert all(set(one) == {"item", "image", "film", "untouched", "done"} for one in data["items"])
+    without = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
+    for telling in ("planted", "synthetic_id", "train_id", "p-0003", "score", 'patient"', str(work)):
+        assert telling not in without, telling
+    assert not re.search(r"<(?:img|link|iframe|a)\b[^>]*(?:src|href)=|https?://|url\(|@import", without)
+    assert "default-src 'none'" in unescape(without) and "unsafe" not in without
+    order = [one["control"] for one in key["items"]]
+    assert order != sorted(order) and len(set(order[:12])) > 1  # mixed, not in blocks
+
+
+def test_the_same_seed_gives_the_same_page_and_another_seed_another(work: Path, tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 5)):
+        review.run(work / "A", work / "T", work / "S", tmp_path / name, seed=seed)
+    again, other = (tmp_path / name / PAGE for name in ("one", "two"))
+    assert again.read_bytes() == (work / "A.review" / PAGE).read_bytes() != other.read_bytes()
+    before = (work / "A.review" / PAGE).stat().st_mtime_ns
+    assert review.run(work / "A", work / "T", work / "S").data["pairs"] >= 2
+    assert (work / "A.review" / PAGE).stat().st_mtime_ns == before
+    with pytest.raises(OutputExists):
+        review.run(work / "A", work / "T", work / "S", seed=5)
+
+
+def test_two_reviewers_who_see_copies_clear_what_is_none(work: Path, tmp_path: Path) -> None:
+    out = applied(work, tmp_path / "R", *two(work))
+    artifact, record = open_review(out)
+    assert (record.flagged, record.cleared, record.stands, record.withheld) == (2, 2, 0, 0)
+    assert [one.trusted for one in record.reviewers] == [True, True]
+    assert record.reviewers[0].sensitivity and record.reviewers[0].sensitivity.count == 27
+    assert record.reviewers[1].specificity and record.reviewers[1].specificity.of == 27
+    assert record.agreement[0].kappa is None and record.agreement[0].agreed == record.agreement[0].pairs
+    assert record.reasons["anatomy"] == sum(len(p.answers) for one in record.images for p in one.pairs)
+    assert artifact.lineage["audit"] == open_artifact(work / "A").id
+    assert stat.S_IMODE((out / REVIEW_JSON).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("flagged", "facts", "options", "counts"),
+    [
+        ({0: "not-a-copy", 1: "not-a-copy"}, {"missed": 1}, {}, (2, 0, 0)),
+        ({0: "not-a-copy", 1: "not-a-copy"}, {"missed": 2}, {}, (0, 2, 0)),
+        ({0: "not-a-copy", 1: "not-a-copy"}, {"missed": 2}, {"sensitivity": 0.7}, (2, 0, 0)),
+        ({0: "not-a-copy", 1: "unsure"}, {}, {}, (1, 1, 0)),
+        ({0: "same-person", 1: "copy"}, {}, {}, (0, 2, 0)),
+        ({0: "not-a-copy", 1: "not-a-copy"}, {}, {"reviewers": 3}, (0, 2, 0)),
+    ],
+)
+def test_what_is_not_cleared_by_all_stands(
+    work: Path, tmp_path: Path, flagged: Any, facts: Any, options: Any, counts: Any
+) -> None:
+    record = open_review(applied(work, tmp_path / "R", *two(work, flagged, **facts), **options))[1]
+    assert (record.cleared, record.stands, record.withheld) == counts
+    assert all(one.why for one in record.images)
+
+
+def test_disagreement_keeps_a_flag_and_one_reviewer_is_too_few_unless_asked_for(
+    work: Path, tmp_path: Path
+) -> None:
+    first, second = two(work)
+    second["answers"] = parts.verdicts(work / "A.review", {0: "copy", 1: "not-a-copy"})["answers"]
+    record = open_review(applied(work, tmp_path / "R", first, second))[1]
+    assert [one.decision for one in record.images] == ["stands", "cleared"]
+    assert record.agreement[0].kappa is not None and record.agreement[0].low is not None
+    assert open_review(applied(work, tmp_path / "alone", first))[1].cleared == 0
+    assert open_review(applied(work, tmp_path / "enough", first, reviewers=1))[1].cleared == 2
+
+
+def test_a_reviewer_may_ask_to_leave_an_image_out(work: Path, tmp_path: Path) -> None:
+    first, second = two(work)
+    items = {item.item for item in open_page(work / "A.review")[1].items if item.synthetic_id == 1}
+    for one in second["answers"]:
+        one["withhold"] = one["item"] in items
+    record = open_review(applied(work, tmp_path / "R", first, second))[1]
+    assert [one.decision for one in record.images] == ["cleared", "withheld"]
+
+
+def broken(work: Path) -> list[tuple[str, Any, str]]:
+    """(what, a file's content, what the message says)."""
+    good = parts.verdicts(work / "A.review")
+    first = good["answers"][0]
+    rest = good["answers"][1:]
+    bare = {**first, "answer": "not-a-copy", "reason": None}
+    return [
+        ("not JSON", "{", "medaudit.verdicts/1"),
+        ("a list", [], "medaudit.verdicts/1"),
+        ("another schema", {**good, "schema": "medaudit.verdicts/9"}, "schema"),
+        ("another page", {**good, "page": "f" * 64}, "another page"),
+        ("an unknown pair", {**good, "answers": [*good["answers"], {**first, "item": "0" * 16}]}, "not on the page"),
+        ("a pair twice", {**good, "answers": [*good["answers"], first]}, "twice"),
+        ("a pair missing", {**good, "answers": rest}, "1 of"),
+        ("no answers", {**good, "answers": []}, "without an answer"),
+        ("an unknown answer", {**good, "answers": [{**first, "answer": "maybe"}, *rest]}, "answer"),
+        ("an unknown reason", {**good, "answers": [{**first, "reason": "mood"}, *rest]}, "reason"),
+        ("no reason", {**good, "answers": [bare, *rest]}, "without a reason"),
+        ("other without a note", {**good, "answers": [{**bare, "reason": "other"}, *rest]}, "without a reason"),
+        ("a field too many", {**good, "answers": [{**first, "sore": 1}, *rest]}, "medaudit.verdicts/1"),
+        ("a long note", {**good, "answers": [{**first, "note": "x" * 2001}, *rest]}, "note"),
+        ("no name", {**good, "reviewer": "  "}, "reviewer"),
+        ("a control character", {**good, "reviewer": "a\x1bb"}, "reviewer"),
+        ("turned writing", {**good, "reviewer": "a\u202eb"}, "reviewer"),
+        ("a pseudonym for the outside", {**good, "named_as": "p-00c0ffee00c0ffee"}, "named_as"),
+        ("a path for the outside", {**good, "named_as": "/ward7/x"}, "named_as"),
+        ("a date for the outside", {**good, "named_as": "born 1961-02-13"}, "named_as"),
+        ("no day", {**good, "date": "yesterday"}, "date"),
+    ]  # fmt: skip
+
+
+def test_verdicts_that_do_not_fit_are_refused_in_one_line_and_nothing_is_written(
+    work: Path, tmp_path: Path
+) -> None:
+    cases = broken(work)
+    assert len(cases) >= 20
+    for what, body, said in cases:
+        file = parts.save(tmp_path / "v.json", body)
+        with pytest.raises(ReviewMismatch) as caught:
+            review_apply.run(work / "A", [file], tmp_path / "R")
+        message = str(caught.value)
+        assert said in message and "\n" not in message and "ward7" not in message, (what, message)
+        assert "c0ffee" not in message and not (tmp_path / "R").exists() and not list(tmp_path.glob(".R*"))
+
+
+def test_one_reviewer_does_not_count_twice(work: Path, tmp_path: Path) -> None:
+    first = parts.verdicts(work / "A.review")
+    second = {**parts.verdicts(work / "A.review", "unsure"), "reviewer": "dr.  canary REVIEWER"}
+    with pytest.raises(ReviewMismatch, match="one reviewer"):
+        applied(work, tmp_path / "R", first, second)
+
+
+def test_edited_or_foreign_parts_are_refused(work: Path, tmp_path: Path) -> None:
+    file = parts.save(tmp_path / "v.json", parts.verdicts(work / "A.review"))
+    for name, edited in (("A", "audit.json"), ("A.review", KEY), ("A.review", PAGE)):
+        copy = tmp_path / f"copy-{edited}"
+        copy.mkdir()
+        for part in ("A", "A.review"):
+            shutil.copytree(work / part, copy / part)
+        changed = copy / name / edited
+        changed.write_text(changed.read_text().replace("2", "3", 1))
+        with pytest.raises(ArtifactBroken):
+            review_apply.run(copy / "A", [file], tmp_path / "R")
+    with pytest.raises(ArtifactKindMismatch):
+        review_apply.run(work / "A", [file], tmp_path / "R", page=work / "S")
+    with pytest.raises(CohortMismatch):
+        review.run(work / "A", work / "S", work / "T", tmp_path / "P")
+    with pytest.raises(ReviewMismatch, match="another audit"):
+        review_apply.run(another(work, tmp_path / "B"), [file], tmp_path / "R", page=work / "A.review")
+    for options in ({"reviewers": 0}, {"sensitivity": 0.4}, {"sensitivity": 1.0}):
+        with pytest.raises(UsageProblem):
+            review_apply.run(work / "A", [file], tmp_path / "R", **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem):
+        review.run(work / "A", work / "T", work / "S", tmp_path / "P", pairs=0)
+
+
+def another(work: Path, out: Path) -> Path:
+    """The same audit as another artifact."""
+    artifact, record = open_audit(work / "A")
+    with Draft(out, Request("findings", {**artifact.settings, "again": True}, 0, artifact.lineage)) as draft:
+        write_record(draft.file("audit.json"), record)
+        for name in (MATCHES, DETECTOR_MATCHES):
+            shutil.copy(work / "A" / name, draft.file(name))
+        draft.commit()
+    return out
+
+
+def test_a_kill_between_the_files_leaves_nothing_half_applied(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [parts.save(tmp_path / f"{place}.json", body) for place, body in enumerate(two(work))]
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            review_apply.run(work / "A", files, tmp_path / "R")
+    with pytest.raises(MedauditError):
+        open_review(tmp_path / "R")
+    assert review_apply.run(work / "A", files, tmp_path / "R").data["cleared"] == 2
+    assert open_review(tmp_path / "R")[1].cleared == 2 and not list(tmp_path.glob(".R*"))
+
+
+def test_a_release_with_every_flag_cleared_says_so(work: Path, tmp_path: Path) -> None:
+    reviewed = applied(work, tmp_path / "R", *two(work))
+    with pytest.raises(NotReleasable):
+        release.run(work / "S", work / "A", tmp_path / "D", format="npz")
+    outcome = release.run(work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed)
+    assert outcome.data["released"] == 42 and outcome.data["withheld"] == 0
+    certificate = read_certificate(tmp_path / "D" / CERTIFICATE)
+    found = certificate.review
+    assert certificate.verdict == "release-supported" and certificate.counts.flagged == 2
+    assert found is not None and found.cleared == 2 and found.reasons == {"anatomy": 4}
+    assert [one.named_as for one in found.reviewers] == ["chest radiologist"] * 2
+    assert "2 of 42 images were flagged" in certificate.reasons[0]
+    assert certificate.bounds.model_rate_upper is None and certificate.bounds.hidden_copies is None
+    verify.run(tmp_path / "D")
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "D").iterdir())
+    assert b"Canary" not in everything and b"Second Reader" not in everything
+
+
+def test_a_flag_that_stands_is_withheld_and_the_rest_audited_again(work: Path, tmp_path: Path) -> None:
+    reviewed = applied(work, tmp_path / "R", *two(work, {0: "not-a-copy", 1: "copy"}))
+    with pytest.raises(NotReleasable, match="--withhold-flagged") as caught:
+        release.run(work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed)
+    assert caught.value.exit_code == 10 and not (tmp_path / "D").exists()
+    outcome = release.run(
+        work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed,
+        withhold_flagged=True, train=work / "T", holdout=work / "H",
+    )  # fmt: skip
+    assert (outcome.data["released"], outcome.data["withheld"]) == (41, 1)
+    certificate = read_certificate(tmp_path / "D" / CERTIFICATE)
+    assert certificate.review is not None and certificate.review.cleared == certificate.counts.flagged == 1
+    verify.run(tmp_path / "D")
+
+
+def test_a_review_of_another_audit_clears_nothing(work: Path, tmp_path: Path) -> None:
+    reviewed = applied(work, tmp_path / "R", *two(work))
+    with pytest.raises(ReviewMismatch):
+        release.run(work / "S", another(work, tmp_path / "B"), tmp_path / "D", format="npz", review=reviewed)
+
+
+def test_a_certificate_that_clears_without_grounds_is_not_believed(work: Path, tmp_path: Path) -> None:
+    """Whoever makes up a certificate needs more than a number: counts, limits and votes are checked again."""
+    reviewed = applied(work, tmp_path / "R", *two(work))
+    release.run(work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed)
+    found = read_certificate(tmp_path / "D" / CERTIFICATE).review
+    assert found is not None and not list(wrong_review(found))
+    person = found.reviewers[0]
+    assert person.sensitivity is not None
+    better = person.sensitivity.model_copy(update={"count": 5})
+    for changes in (
+        {"cleared": 0},
+        {"required_reviewers": 3},
+        {"required_reviewers": 0},
+        {"required_sensitivity": 0.1},
+        {"required_sensitivity": 0.95},
+        {"reasons": {}},
+        {"reviewers": [person.model_copy(update={"sensitivity": better}), person]},
+        {"reviewers": [person.model_copy(update={"trusted": False}), person]},
+        {"reviewers": []},
+    ):
+        assert list(wrong_review(found.model_copy(update=changes))), changes
+    body = json.loads((tmp_path / "D" / CERTIFICATE).read_text())
+    body["review"] = None
+    manifest = json.loads((tmp_path / "D" / "manifest.json").read_text())
+    (tmp_path / "D" / CERTIFICATE).write_text(json.dumps(body))
+    manifest["files"][CERTIFICATE] = file_sha256(tmp_path / "D" / CERTIFICATE)
+    (tmp_path / "D" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ReleaseBroken, match="does not say that the release is supported"):
+        verify.run(tmp_path / "D")
+
+
+def test_the_report_names_cleared_flags_by_edition(work: Path, tmp_path: Path) -> None:
+    first, second = two(work)
+    for one in first["answers"]:
+        one["note"] = "see <b>bed 7</b> p-00c0ffee00c0ffee"
+    reviewed = applied(work, tmp_path / "R", first, second)
+    report.run([work / "A"], tmp_path / "out", review=reviewed)
+    report.run([work / "A"], tmp_path / "in", edition="confidential", review=reviewed)
+    shown, inside = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("out", "in"))
+    titles = [section["title"] for section in shown["sections"]]
+    assert "Flags that people looked at" in titles and "Flags, decision by decision" not in titles
+    text = json.dumps(shown) + (tmp_path / "out" / "report.html").read_text()
+    assert "Of 2 flagged images 2 were cleared" in text and "chest radiologist" in text
+    assert (
+        "the anatomy differs" in text
+        and "Canary" not in text
+        and "bed 7" not in text
+        and "c0ffee" not in text
+    )
+    assert parts.CANARY in json.dumps(inside) and "bed 7" in json.dumps(inside)
+    html = (tmp_path / "in" / "report.html").read_text()
+    assert "&lt;b&gt;bed 7" in html and "<b>bed" not in html
+    with pytest.raises(ReviewMismatch):
+        report.run([another(work, tmp_path / "B")], tmp_path / "x", review=reviewed)

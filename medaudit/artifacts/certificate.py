@@ -6,14 +6,15 @@ hashes of manifests that hold keyed pseudonyms, so they tell nobody whether a gi
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date as calendar_date
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord, RateRecord, Record, Verdict
-from medaudit.errors import ReleaseBroken, ReportLeak
+from medaudit.errors import ReleaseBroken, ReportLeak, UsageProblem
 
 CERTIFICATE = "certificate.json"
 
@@ -26,6 +27,8 @@ NOT_TESTED = (
     "membership inference by someone who holds the model",
 )
 TEXT_NOT_TESTED = "letters or markers drawn into the images (no text pass was made)"
+NEVER = "never"  # of `--expires`: the certificate states no end
+_YEARS = 2  # a signed certificate vouches so long unless the team says otherwise: attacks get better
 CONDITIONS = (
     "not for diagnostic use",
     "no attempt to find or contact a person from these images",
@@ -72,6 +75,23 @@ class CertifiedDetector(Record):
     alpha_fdr: float
 
 
+class TextPass(Record):
+    """What looked for letters drawn into the images, and the places in the release where it found some (1-based)."""
+
+    engine: str
+    looked_at: int
+    found_in: list[int]
+    planted: int  # copies of released images with letters planted, as its control
+    planted_found: int
+
+
+class Signer(Record):
+    """Whose key signs. It is stated so that a signature cannot be lost unnoticed; trust comes from elsewhere."""
+
+    public_key: str  # the base64 line of minisign's format
+    fingerprint: str  # SHA-256 of the 32 key bytes, hex
+
+
 class Certificate(Record):
     """The whole of `certificate.json`."""
 
@@ -94,6 +114,13 @@ class Certificate(Record):
     not_tested: list[str]
     conditions: list[str]
     versions: dict[str, str]
+    expires: str = ""  # YYYYMMDD, the last day on which it vouches; empty: no end is stated
+    lineage: dict[str, str] = Field(
+        default_factory=dict
+    )  # ids by role, of nothing that holds a film's plain hash
+    merkle_root: str = ""  # over all other files, medaudit.artifacts.merkle
+    signer: Signer | None = None
+    text_pass: TextPass | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -106,8 +133,11 @@ def certify(
     audit_id: str,
     released: int,
     date: str,
-    text_checked: bool,
     versions: dict[str, str],
+    expires: str = "",
+    lineage: Mapping[str, str] | None = None,
+    signer: Signer | None = None,
+    text_pass: TextPass | None = None,
 ) -> Certificate:
     """The certificate of `released` images under an audit."""
     counts, test, controls = audit.counts, audit.cohort_test, audit.controls
@@ -147,10 +177,41 @@ def certify(
         false_alarms=controls.negative,
         bounds=audit.bounds,
         budget=dict(audit.budget),
-        not_tested=[*NOT_TESTED, *([] if text_checked else [TEXT_NOT_TESTED])],
+        not_tested=[*NOT_TESTED, *([] if text_pass else [TEXT_NOT_TESTED])],
         conditions=list(CONDITIONS),
         versions=dict(versions),
+        expires=expires,
+        lineage=dict(lineage or {}),
+        signer=signer,
+        text_pass=text_pass,
     )
+
+
+def last_day(date: str, expires: str, *, signed: bool) -> str:
+    """The certificate's last day: as asked for, else two years after `date` when it is signed, else none ("").
+
+    No clock is read: without a date there is nothing to count from. Dates are YYYYMMDD. Raises UsageProblem.
+    """
+    if expires == NEVER:
+        return ""
+    if expires:
+        if day(expires, "--expires") < (day(date, "--date") if date else calendar_date.min):
+            raise UsageProblem("--expires lies before --date; give a later day")
+        return expires
+    if not signed or not date:
+        return ""
+    start = day(date, "--date")
+    year = start.year + _YEARS
+    leap = (start.month, start.day) == (2, 29)
+    return f"{year:04d}0228" if leap else f"{year:04d}{start:%m%d}"
+
+
+def day(text: str, option: str) -> calendar_date:
+    """A date written YYYYMMDD. Raises UsageProblem that names the option."""
+    try:
+        return calendar_date.fromisoformat(text if re.fullmatch(r"[0-9]{8}", text) else "")
+    except ValueError:
+        raise UsageProblem(f"{option.removeprefix('--')} {text!r} is not YYYYMMDD") from None
 
 
 def read_certificate(path: Path) -> Certificate:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medaudit.cli.keys import PassphraseFile, passphrase_of
 from medaudit.cli.options import CopyNetwork, Device, Json, Out, Quiet, Seed, Synthetic
 from medaudit.cli.screen import carry_out
 
@@ -81,6 +82,22 @@ def release(
     ] = False,
     train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Secret key of keygen; signs the release.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    expires: Annotated[
+        str,
+        typer.Option(
+            "--expires", help="YYYYMMDD or never; of a signed release, two years after --date if not given."
+        ),
+    ] = "",
+    text: Annotated[
+        Literal["auto", "off", "require"],
+        typer.Option(
+            "--text", help="Look for letters in the images; auto: if the extra `text` is installed."
+        ),
+    ] = "auto",
     copy_network: CopyNetwork = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -103,6 +120,10 @@ def release(
             modality=modality,
             transfer_syntax=transfer_syntax,
             date=date,
+            expires=expires,
+            text=text,
+            sign=sign,
+            passphrase=passphrase_of(passphrase_file),
             withhold_flagged=withhold_flagged,
             train=train,
             holdout=holdout,
@@ -118,16 +139,27 @@ def release(
 
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="RELEASE", help="A released folder.")],
+    key: Annotated[
+        str, typer.Option("--key", help="The sender's public key (file or line) or its fingerprint.")
+    ] = "",
+    on: Annotated[
+        str, typer.Option("--on", help="YYYYMMDD: is it valid on that day? Today if not given.")
+    ] = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a released folder on the receiver's own machine: every hash, every mark, nothing added or missing.
+    """Check a released folder on the receiver's own machine: signature, every hash, every mark, nothing added.
 
-    Example: medaudit verify work/release
+    Example: medaudit verify work/release --key site.pub
     """
     from medaudit.stages import verify as stage
 
-    carry_out("verify", lambda screen: stage.run(folder), as_json=as_json, quiet=quiet)
+    carry_out(
+        "verify",
+        lambda screen: stage.run(folder, key=key, on=on, progress=screen),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 def demo(

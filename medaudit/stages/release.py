@@ -1,20 +1,31 @@
 """medaudit release: writes the images that an audit cleared, marked as synthetic, with a certificate."""
 
-from datetime import date as calendar_date
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medaudit.artifacts.certificate import CERTIFICATE, certify, refuse_pseudonyms
+from medaudit.artifacts.certificate import (
+    CERTIFICATE,
+    certify,
+    day,
+    last_day,
+    read_certificate,
+    refuse_pseudonyms,
+)
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.findings import Audit, write_record
+from medaudit.artifacts.keys import SecretKey
+from medaudit.artifacts.merkle import digests, merkle_root
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, versions
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.signing import seal_of, signer_of, signing_key
+from medaudit.stages.told import told_by_release
 
 
 def run(
@@ -30,8 +41,11 @@ def run(
     modality: str = "DX",
     transfer_syntax: str = "explicit",
     date: str = "",
+    expires: str = "",
     field_mm: float = 430.0,
-    text_checked: bool = False,
+    text: str = "off",
+    sign: Path | None = None,
+    passphrase: Callable[[], str] = str,
     copy_network: str | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -39,19 +53,24 @@ def run(
 ) -> Outcome:
     """Write the cleared rows of S to `out`.
 
-    `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Raises CohortMismatch
-    for an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20),
-    UsageProblem for options that do not fit.
+    `date` is YYYYMMDD or empty, `expires` too, or `never`; `text` is off, auto (look for letters when the extra is
+    there) or require; `sign`: a secret key, whose `passphrase` is asked for when it has one; `copy_network`: the
+    encoder that the audit was given by path. Raises CohortMismatch for an audit of another cohort, NotReleasable for
+    any verdict but release-supported (exit code 10 or 20), UsageProblem for options that do not fit, KeyProblem.
     """
     options: dict[str, Any] = {
         "format": format,
         "modality": modality,
         "transfer_syntax": transfer_syntax,
         "date": date,
+        "expires": expires,
         "field_mm": float(field_mm),
-        "text_checked": text_checked,
+        "text": text,
     }
     _check_options(options)
+    key = signing_key(sign, passphrase)
+    options["expires"] = last_day(date, expires, signed=key is not None)
+    options["signer"] = key.public.text if key else ""
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
     parents = {"synthetic": cohort.id}
@@ -68,59 +87,61 @@ def run(
         raise CohortMismatch(
             f"{audit} looked at another number of images than would be released; run the audit again"
         )
-    done = finished(out, request) or _write(out, request, cohort, rows, record, progress)
-    withheld = len(record.withheld)
-    lines = (
-        f"released {len(rows)} images as {format} to {out}; withheld {withheld}",
-        f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again",
-    )
-    return Outcome(lines, {"released": len(rows), "withheld": withheld, "id": done.id}, out)
+    done = finished(out, request) or _write(out, request, cohort, rows, record, key, progress)
+    return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)
 
 
 def _check_options(options: dict[str, Any]) -> None:
     from medaudit.writers.dicom import SOP_CLASSES, SYNTAXES
     from medaudit.writers.formats import FORMATS
+    from medaudit.writers.text import text_engine
 
     for name, known in (("format", FORMATS), ("modality", SOP_CLASSES), ("transfer_syntax", SYNTAXES)):
         if options[name] not in known:
             raise UsageProblem(f"{name} {options[name]!r} is not known; choose one of {', '.join(known)}")
     if options["date"]:
-        try:
-            calendar_date.fromisoformat(options["date"] if options["date"].isdigit() else "")
-        except ValueError:
-            raise UsageProblem(f"date {options['date']!r} is not YYYYMMDD") from None
+        day(options["date"], "--date")
     if not 1 <= options["field_mm"] <= 2000:
         raise UsageProblem("the nominal field is given in mm, between 1 and 2000")
+    options["text"] = text_engine(options["text"])
 
 
 def _write(
-    out: Path, request: Request, cohort: Cohort, rows: np.ndarray, record: Audit, progress: Progress
-) -> Artifact:
+    out: Path, request: Request, cohort: Cohort, rows: np.ndarray, record: Audit, key: SecretKey | None,
+    progress: Progress,
+) -> Artifact:  # fmt: skip
     from medaudit.writers.dicom import Facts
     from medaudit.writers.formats import image_names, write_images
     from medaudit.writers.papers import CARD, LISTING, card, listing
+    from medaudit.writers.text import look_for_text
 
     options, model = request.settings, cohort.artifact.lineage.get("model", "")
     form, release_id, tools = options["format"], request.fingerprint(), versions()
     facts = Facts(
         release_id, model, tools["medaudit"], options["modality"], options["transfer_syntax"], options["date"],
-        options["field_mm"], options["text_checked"],
+        options["field_mm"],
     )  # fmt: skip
     views, labels = cohort.rows.column("view").to_pylist(), cohort.labels
     views, labels = [views[row] for row in rows], [labels[row] for row in rows]
+    refuse_pseudonyms(name for found in labels for name in found)
+    looked = look_for_text(cohort.pixels, rows, progress) if options["text"] else None
     certificate = certify(
-        record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"],
-        released=len(rows), date=options["date"], text_checked=options["text_checked"], versions=tools,
+        record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"], released=len(rows),
+        date=options["date"], expires=options["expires"], lineage={**request.parents, "model": model},
+        signer=signer_of(key) if key else None, text_pass=looked, versions=tools,
     )  # fmt: skip
-    texts = {CARD: card(certificate, form, model)}
+    texts = {CARD: card(certificate, form, model, options)}
     if form != "npz":
-        texts[LISTING] = listing(image_names(form, len(rows)), views, labels)
-    refuse_pseudonyms(
-        [*texts.values(), certificate.model_dump_json(), *(name for found in labels for name in found)]
-    )
+        texts[LISTING] = listing(image_names(form, len(rows)), views, labels, looked)
+    refuse_pseudonyms([*texts.values(), certificate.model_dump_json()])
     with Draft(out, request) as draft:
-        write_images(draft.file, form, cohort.pixels, rows, views, labels, facts, progress)
-        write_record(draft.file(CERTIFICATE), certificate)
+        write_images(draft.file, form, cohort.pixels, rows, views, labels, facts, progress, text_pass=looked)
         for name, text in texts.items():
             draft.file(name).write_text(text, encoding="utf-8")
-        return draft.commit(images=len(rows))
+        names = [*image_names(form, len(rows)), *texts]
+        root = merkle_root(dict(zip(names, digests([draft.file(name) for name in names]), strict=True)))
+        certificate = certificate.model_copy(update={"merkle_root": root})
+        write_record(draft.file(CERTIFICATE), certificate)
+        return draft.commit(
+            images=len(rows), merkle_root=root, seal=seal_of(key, certificate) if key else None
+        )

@@ -258,11 +258,9 @@ def test_options_that_do_not_fit(case: SimpleNamespace, wrong: dict[str, object]
 @pytest.mark.parametrize("modality", ["DX", "CR", "SC"])
 @pytest.mark.parametrize("syntax", ["explicit", "jpeg-ls", "jpeg-2000", "rle"])
 def test_options_reach_the_files(case: SimpleNamespace, modality: str, syntax: str) -> None:
-    release.run(
-        case.s, case.a, case.d, modality=modality, transfer_syntax=syntax, date="20250630", text_checked=True
-    )
+    release.run(case.s, case.a, case.d, modality=modality, transfer_syntax=syntax, date="20250630")
     found = pydicom.dcmread(case.d / "images" / "000003.dcm")
-    assert found.StudyDate == "20250630" and found.BurnedInAnnotation == "NO"
+    assert found.StudyDate == "20250630" and found.BurnedInAnnotation == "YES"
     assert found.Modality == {"SC": "OT"}.get(modality, modality)
     assert np.array_equal(found.pixel_array, twelve_bits(np.asarray(open_cohort(case.s).pixels[2])))
     assert verify.run(case.d).exit_code == 0

@@ -22,8 +22,8 @@ from medaudit.writers.dicom import (
     Facts,
     instance_uid,
     twelve_bits,
-    unmarked,
 )
+from medaudit.writers.dicom_marks import unmarked
 
 SHAPE = (41, 34)  # (Y, X)
 VIEWS = ("PA", "AP", "LATERAL", None)
@@ -142,9 +142,7 @@ def test_the_full_window_shows_the_stored_values(tmp_path: Path) -> None:
 
 
 def test_options(tmp_path: Path) -> None:
-    DicomWriter(facts(date="20250131", text_checked=True, model_id=""), SHAPE).write(
-        tmp_path / "x", image(), 1
-    )
+    DicomWriter(facts(date="20250131", model_id=""), SHAPE).write(tmp_path / "x", image(), 1, has_text=False)
     found = pydicom.dcmread(tmp_path / "x")
     assert found.StudyDate == "20250131" and found.BurnedInAnnotation == "NO"
     assert "not named" in found.ContributingEquipmentSequence[0].ContributionDescription

@@ -27,6 +27,9 @@ NOT_TESTED = (
     "membership inference by someone who holds the model",
 )
 TEXT_NOT_TESTED = "letters or markers drawn into the images (no text pass was made)"
+LETTERS_NOT_TESTED = (
+    "single letters drawn into the images, such as side markers: the text pass is sure of lines only"
+)
 NEVER = "never"  # of `--expires`: the certificate states no end
 _YEARS = 2  # a signed certificate vouches so long unless the team says otherwise: attacks get better
 CONDITIONS = (
@@ -177,7 +180,7 @@ def certify(
         false_alarms=controls.negative,
         bounds=audit.bounds,
         budget=dict(audit.budget),
-        not_tested=[*NOT_TESTED, *([] if text_pass else [TEXT_NOT_TESTED])],
+        not_tested=[*NOT_TESTED, LETTERS_NOT_TESTED if text_pass else TEXT_NOT_TESTED],
         conditions=list(CONDITIONS),
         versions=dict(versions),
         expires=expires,

@@ -42,7 +42,8 @@ def _what(certificate: Certificate, form: str, model_id: str) -> list[str]:
     made_by = f"model {model_id[:16]}" if model_id else "a model that the cohort does not name"
     return [
         f"{certificate.counts.released} images made by {made_by}. No image shows a person. Format: {form}.",
-        f"Release {certificate.release_id}{f', dated {certificate.date}' if certificate.date else ''}.",
+        f"Release number {certificate.release_id}, from which the images' own numbers follow"
+        f"{f'; dated {certificate.date}' if certificate.date else ''}.",
     ]
 
 
@@ -68,7 +69,7 @@ def _generation(certificate: Certificate, model_id: str) -> list[str]:
     counts = certificate.counts
     return [
         f"A generative model{f' (sha256 {model_id})' if model_id else ''} learnt from {counts.train_images} films of "
-        f"{counts.train_patients} patients, whose ids were replaced by keyed pseudonyms before training. Who they are, "
+        f"{counts.train_patients} patients, so the audit was told. Who they are, "
         "under which consent or waiver, is for the releasing institution to state.",
     ]
 
@@ -79,7 +80,7 @@ def _preparation(certificate: Certificate, form: str, settings: Mapping[str, Any
         f"A text pass ({looked.engine}) looked at {looked.looked_at} images and found letters in "
         f"{len(looked.found_in)}; it found {looked.planted_found} of {looked.planted} lines planted as its control."
         if looked
-        else "No text pass was made, so every image counts as one that may hold letters."
+        else "No text pass is counted, so every image counts as one that may hold letters."
     )
     spacing = (
         f" The pixel spacing is nominal: {settings['field_mm']:g} mm over the longer side."
@@ -102,7 +103,7 @@ def _audited(certificate: Certificate) -> list[str]:
         f"and with {counts.holdout_images} images of {counts.holdout_patients} patients the model never saw.",
         f"Verdict of medaudit: {certificate.verdict}. Flagged: {counts.flagged}. Left out because an earlier audit "
         f"flagged them: {counts.withheld}.",
-        *certificate.reasons,
+        *(reason[:1].upper() + reason[1:] for reason in certificate.reasons),
         f"Detectors: {', '.join(one.name for one in certificate.detectors)}. Copies of {len(certificate.power)} kinds "
         f"were planted.{weakest}",
         f"False alarms: {unseen.count} of {unseen.of} unseen people (interval {unseen.low:.4f} to {unseen.high:.4f}). "
@@ -177,7 +178,7 @@ _USES = [
     "Not for: diagnosis, claims about how often a disease occurs, or as the only test set of a medical device.",
 ]
 _MARKS = {
-    "dicom": "SyntheticData (0008,001C) is YES in every file; patients are named SYNTHETIC^.... "
+    "dicom": "SyntheticData (0008,001C) is YES in every file; patients are named SYNTHETIC^000001 and so on. "
     "Pixels have 12 bits, stored without loss.",
     "png": "Every file has text chunks and an XMP packet that say it is synthetic (IPTC digital source type "
     "trainedAlgorithmicMedia).",

@@ -342,3 +342,44 @@ def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> No
     assert untouched.model_rate_upper is not None and "copies in at most" in untouched.wording
     assert rest.model_rate_upper is None and "copies in at most" not in rest.wording
     assert rest.hidden_copies == untouched.hidden_copies is not None
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_letters_found_are_named_by_number_and_tagged(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    from medaudit.artifacts.certificate import TextPass
+    from medaudit.writers import text
+
+    found = TextPass(engine="rapidocr 0", looked_at=6, found_in=[2, 5], planted=6, planted_found=6)
+    monkeypatch.setattr(text, "engine", lambda: "rapidocr 0")
+    monkeypatch.setattr(text, "look_for_text", lambda *_: found)
+    outcome = release.run(case.s, case.a, case.d, form, text="auto")
+    assert any("letters found in 2 of 6 images: numbers 2, 5" in line for line in outcome.lines)
+    assert outcome.data["text_found_in"] == [2, 5]
+    certificate = json.loads((case.d / "certificate.json").read_text())
+    assert certificate["text_pass"]["found_in"] == [2, 5]
+    assert any("single letters" in item for item in certificate["not_tested"])
+    assert not any("no text pass" in item for item in certificate["not_tested"])
+    assert "found letters in 2" in " ".join((case.d / "README.txt").read_text().split())
+    if form == "dicom":
+        tags = [pydicom.dcmread(p).BurnedInAnnotation for p in sorted((case.d / "images").iterdir())]
+        assert tags == ["NO", "YES", "NO", "NO", "YES", "NO"]
+    if form != "npz":
+        rows = list(csv.DictReader(io.StringIO((case.d / "images.csv").read_text())))
+        assert [row["letters"] for row in rows] == ["no", "yes", "no", "no", "yes", "no"]
+    assert verify.run(case.d).exit_code == 0
+
+
+def test_a_text_pass_that_is_not_believed_changes_no_tag(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medaudit.writers import text
+
+    monkeypatch.setattr(text, "engine", lambda: "rapidocr 0")
+    monkeypatch.setattr(text, "look_for_text", lambda *_: None)
+    outcome = release.run(case.s, case.a, case.d, text="auto")
+    assert any("no text pass" in line for line in outcome.lines)
+    tags = {pydicom.dcmread(p).BurnedInAnnotation for p in (case.d / "images").iterdir()}
+    assert tags == {"YES"}
+    assert "letters" in csv.DictReader(io.StringIO((case.d / "images.csv").read_text())).fieldnames  # type: ignore[operator]

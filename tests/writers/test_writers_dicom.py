@@ -211,3 +211,17 @@ def test_dcmtk_shows_what_was_written(tmp_path: Path, modality: str) -> None:
     with Image.open(tmp_path / "x.png") as shown:
         difference = np.asarray(shown).astype(float) - twelve_bits(image()) * (255 / 4095)
     assert np.abs(difference).max() < 1  # dcmtk rounds down
+
+
+@pytest.mark.parametrize("modality", list(SOP_CLASSES))
+def test_native_files_are_what_pydicom_would_have_written(tmp_path: Path, modality: str) -> None:
+    writer = DicomWriter(facts(modality=modality, date="20250131"), SHAPE)
+    for index in (1, 2, 77, 4711, 999_999, 1_000_000):
+        for view in VIEWS:
+            for has_text in (None, False, True):
+                writer.write(tmp_path / "fast", image(seed=index), index, view, has_text)
+                slow = DicomWriter(facts(modality=modality, date="20250131"), SHAPE)
+                slow._dataset(image(seed=index), index, view, has_text).save_as(
+                    tmp_path / "slow", enforce_file_format=True
+                )
+                assert (tmp_path / "fast").read_bytes() == (tmp_path / "slow").read_bytes()

@@ -45,7 +45,7 @@ class CertifiedCounts(Record):
     """How much is in the release and how much it was compared with."""
 
     released: int
-    withheld: int  # images left out because an earlier audit flagged them
+    withheld: int  # images left out because an earlier audit flagged them or letters were found in them
     train_images: int
     train_patients: int
     holdout_images: int

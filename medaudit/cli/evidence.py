@@ -98,6 +98,12 @@ def release(
             "--text", help="Look for letters in the images; auto: if the extra `text` is installed."
         ),
     ] = "auto",
+    withhold_text: Annotated[
+        bool,
+        typer.Option(
+            "--withhold-text", help="Leave images with letters out and audit the rest again (needs T, H)."
+        ),
+    ] = False,
     copy_network: CopyNetwork = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -122,6 +128,7 @@ def release(
             date=date,
             expires=expires,
             text=text,
+            withhold_text=withhold_text,
             sign=sign,
             passphrase=passphrase_of(passphrase_file),
             withhold_flagged=withhold_flagged,

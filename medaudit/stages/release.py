@@ -9,7 +9,6 @@ import numpy as np
 from medaudit.artifacts.certificate import (
     CERTIFICATE,
     certify,
-    day,
     last_day,
     read_certificate,
     refuse_pseudonyms,
@@ -20,10 +19,17 @@ from medaudit.artifacts.keys import SecretKey
 from medaudit.artifacts.merkle import digests, merkle_root
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, versions
 from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import CohortMismatch
 from medaudit.progress import SILENT, Progress
-from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
+from medaudit.stages.clearance import (
+    audit_of,
+    audit_the_rest,
+    require_clearance,
+    rows_with_letters,
+    settings_of,
+)
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.release_options import check_options
 from medaudit.stages.signing import seal_of, signer_of, signing_key
 from medaudit.stages.told import told_by_release
 
@@ -44,6 +50,7 @@ def run(
     expires: str = "",
     field_mm: float = 430.0,
     text: str = "off",
+    withhold_text: bool = False,
     sign: Path | None = None,
     passphrase: Callable[[], str] = str,
     copy_network: str | None = None,
@@ -54,9 +61,10 @@ def run(
     """Write the cleared rows of S to `out`.
 
     `date` is YYYYMMDD or empty, `expires` too, or `never`; `text` is off, auto (look for letters when the extra is
-    there) or require; `sign`: a secret key, whose `passphrase` is asked for when it has one; `copy_network`: the
-    encoder that the audit was given by path. Raises CohortMismatch for an audit of another cohort, NotReleasable for
-    any verdict but release-supported (exit code 10 or 20), UsageProblem for options that do not fit, KeyProblem.
+    there) or require; `withhold_text` leaves the images with letters out and audits the rest again; `sign`: a secret
+    key, whose `passphrase` is asked for when it has one; `copy_network`: the encoder that the audit was given by path.
+    Raises CohortMismatch for an audit of another cohort, NotReleasable for any verdict but release-supported (exit
+    code 10 or 20), UsageProblem for options that do not fit, KeyProblem.
     """
     options: dict[str, Any] = {
         "format": format,
@@ -67,19 +75,21 @@ def run(
         "field_mm": float(field_mm),
         "text": text,
     }
-    _check_options(options)
+    check_options(options)
     key = signing_key(sign, passphrase)
     options["expires"] = last_day(date, expires, signed=key is not None)
     options["signer"] = key.public.text if key else ""
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
     parents = {"synthetic": cohort.id}
-    if withhold_flagged and record.verdict == "do-not-release":
+    letters = rows_with_letters(cohort, options["text"], progress) if withhold_text else ()
+    supported = record.verdict == "release-supported"
+    if (withhold_flagged and record.verdict == "do-not-release") or (letters and supported):
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
-            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network
-        )
+            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network, letters
+        )  # fmt: skip
     require_clearance(record, again="audit_before_withholding" in parents)
     request = Request("release", options, parents={**parents, "audit": artifact.id})
     rows = np.setdiff1d(cohort.in_use, np.array(record.withheld, dtype=np.int64))
@@ -89,21 +99,6 @@ def run(
         )
     done = finished(out, request) or _write(out, request, cohort, rows, record, key, progress)
     return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    from medaudit.writers.dicom import SOP_CLASSES, SYNTAXES
-    from medaudit.writers.formats import FORMATS
-    from medaudit.writers.text import text_engine
-
-    for name, known in (("format", FORMATS), ("modality", SOP_CLASSES), ("transfer_syntax", SYNTAXES)):
-        if options[name] not in known:
-            raise UsageProblem(f"{name} {options[name]!r} is not known; choose one of {', '.join(known)}")
-    if options["date"]:
-        day(options["date"], "--date")
-    if not 1 <= options["field_mm"] <= 2000:
-        raise UsageProblem("the nominal field is given in mm, between 1 and 2000")
-    options["text"] = text_engine(options["text"])
 
 
 def _write(

@@ -20,7 +20,7 @@ def told_by_release(
         numbers = ", ".join(map(str, found.found_in[:_SHOWN])) + (
             " ..." if len(found.found_in) > _SHOWN else ""
         )
-        which = f": numbers {numbers}; look at them before you hand the release on" if numbers else ""
+        which = f": numbers {numbers}; look at them, or release again with --withhold-text" if numbers else ""
         lines.append(f"letters found in {len(found.found_in)} of {found.looked_at} images{which}")
     if signer:
         until = (

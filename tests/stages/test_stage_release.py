@@ -383,3 +383,39 @@ def test_a_text_pass_that_is_not_believed_changes_no_tag(
     tags = {pydicom.dcmread(p).BurnedInAnnotation for p in (case.d / "images").iterdir()}
     assert tags == {"YES"}
     assert "letters" in csv.DictReader(io.StringIO((case.d / "images.csv").read_text())).fieldnames  # type: ignore[operator]
+
+
+def test_images_with_letters_are_withheld_and_the_rest_is_audited_again(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medaudit.artifacts.certificate import TextPass
+    from medaudit.stages import audit
+    from medaudit.writers import text
+
+    train, holdout = make_cohort(case.folder / "T", seed=2), make_cohort(case.folder / "H", seed=3)
+    make_audit(case.folder / "B", case.id, train_id=train.id, holdout_id=holdout.id)
+    asked = {}
+
+    def second_look(train, holdout, synthetic, out, settings, *rest, withheld, alpha_spent, **more):
+        asked.update(withheld=withheld, alpha_spent=alpha_spent / settings.alpha)
+        make_audit(out, case.id, withheld=withheld)
+
+    def look(pixels: np.ndarray, rows: np.ndarray, *_: object) -> TextPass:
+        found = [position for position, row in enumerate(rows, start=1) if row in (0, 6)]
+        return TextPass(engine="x", looked_at=len(rows), found_in=found, planted=4, planted_found=4)
+
+    monkeypatch.setattr(audit, "run", second_look)
+    monkeypatch.setattr(text, "engine", lambda: "")
+    call = {"withhold_text": True, "text": "auto", "train": case.folder / "T", "holdout": case.folder / "H"}
+    with pytest.raises(UsageProblem, match="needs the text pass"):
+        release.run(case.s, case.folder / "B", case.d, **call)
+    monkeypatch.setattr(text, "engine", lambda: "x")
+    monkeypatch.setattr(text, "look_for_text", look)
+    outcome = release.run(case.s, case.folder / "B", case.d, **call)
+    assert asked == {"withheld": (0, 6), "alpha_spent": 0.5}
+    assert outcome.data["withheld"] == 2 and outcome.data["text_found_in"] == []
+    assert {pydicom.dcmread(p).BurnedInAnnotation for p in (case.d / "images").iterdir()} == {"NO"}
+    assert verify.run(case.d).exit_code == 0
+    make_audit(case.folder / "C", case.id, verdict="do-not-release", flagged=(2,))
+    with pytest.raises(NotReleasable):  # letters are no reason to look again at what was refused
+        release.run(case.s, case.folder / "C", case.folder / "E", **call)

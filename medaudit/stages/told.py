@@ -15,19 +15,22 @@ def told_by_release(
     counts, found, signer = certificate.counts, certificate.text_pass, certificate.signer
     lines = [f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}"]
     if found is None:
-        lines.append("no text pass was made: every image is tagged as if letters were drawn into it")
+        tagged = ", and every file is tagged as one that may hold some" if form == "dicom" else ""
+        lines.append(f"no text pass is counted: nobody looked for letters in the images{tagged}")
     else:
-        numbers = ", ".join(map(str, found.found_in[:_SHOWN])) + (
-            " ..." if len(found.found_in) > _SHOWN else ""
+        numbers = ", ".join(map(str, found.found_in[:_SHOWN]))
+        more = " ..." if len(found.found_in) > _SHOWN else ""
+        which = (
+            f": numbers {numbers}{more}; look at them, or release again with --withhold-text"
+            if numbers
+            else ""
         )
-        which = f": numbers {numbers}; look at them, or release again with --withhold-text" if numbers else ""
         lines.append(f"letters found in {len(found.found_in)} of {found.looked_at} images{which}")
     if signer:
-        until = (
-            f"holds until {certificate.expires}"
-            if certificate.expires
-            else "states no end (no --date was given)"
+        no_end = (
+            "states no end" if certificate.date else "states no end; with --date it would end two years later"
         )
+        until = f"holds until {certificate.expires}" if certificate.expires else no_end
         lines.append(f"signed by key {signer.fingerprint}; the certificate {until}")
     else:
         lines.append("not signed; medaudit keygen makes a key, and --sign signs with it")

@@ -150,10 +150,10 @@ class DicomWriter:
             blank = np.zeros(self.image_shape, dtype=np.uint16)
             self._dataset(blank, 1, view, has_text).save_as(stream, enforce_file_format=True)
             parts = self._forms[view, has_text] = _cut(
-                stream.getvalue(), _own_parts(self.facts, 1), len(stored)
+                stream.getvalue(), own_parts(self.facts.release_id, 1), len(stored)
             )
         length, *between = parts
-        own = _own_parts(self.facts, index)
+        own = own_parts(self.facts.release_id, index)
         # PS3.10 7.1: the length of the file meta group, which holds the first of the parts that differ
         group = struct.pack("<I", struct.unpack("<I", length)[0] + len(own[0]))
         pieces = [between[0], group, between[1]]
@@ -162,9 +162,9 @@ class DicomWriter:
         return b"".join([*pieces, stored])
 
 
-def _own_parts(facts: Facts, index: int) -> list[bytes]:
+def own_parts(release_id: str, index: int) -> list[bytes]:
     """The attributes that are the image's own, encoded, in the order of the file. PS3.5 7.1.2."""
-    uids = {level: instance_uid(facts.release_id, index, level) for level in ("image", "study", "series")}
+    uids = {level: instance_uid(release_id, index, level) for level in ("image", "study", "series")}
     name, number = f"SYNTHETIC^{index:06d}", f"SYN-{index:06d}"
     values = (
         (0x0002, 0x0003, b"UI", uids["image"]),

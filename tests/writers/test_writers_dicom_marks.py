@@ -73,3 +73,38 @@ def test_nonsense_is_no_dicom(path: Path) -> None:
     for content in (b"", b"DICM", b"\0" * 200, whole[:140], whole[:400], whole[132:]):
         path.write_bytes(content)
         assert unmarked(path, RELEASE, 3) is not None
+
+
+def test_a_header_like_one_that_was_in_order_is_in_order_and_no_other_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medaudit.writers import dicom_marks
+
+    looked: list[Path] = []
+    slowly = dicom_marks._looked_at
+    monkeypatch.setattr(dicom_marks, "_in_order", set())
+    monkeypatch.setattr(
+        dicom_marks, "_looked_at", lambda path, *rest: (looked.append(path), slowly(path, *rest))[1]
+    )
+    writer = DicomWriter(Facts(RELEASE, "m" * 64, "0.1.0"), (9, 8))
+    paths = {index: tmp_path / f"{index}.dcm" for index in (1, 2, 3, 99, 1_000_000)}
+    for index, path in paths.items():
+        writer.write(path, np.full((9, 8), index % 200, np.uint8), index, "AP" if index != 3 else "PA")
+        assert unmarked(path, RELEASE, index) is None
+    assert looked == [paths[1], paths[3]]  # one of each view
+    whole = paths[2].read_bytes()
+    header = len(whole) - 9 * 8 * 2
+    for place in range(128, header):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        paths[2].write_bytes(changed)
+        before = len(looked)
+        unmarked(paths[2], RELEASE, 2)
+        assert len(looked) == before + 1 or place in range(140, 144), place
+    for index in (1, 3):
+        paths[2].write_bytes(whole)
+        assert unmarked(paths[2], RELEASE, index) == "belongs to another release or another place in it"
+    paths[2].write_bytes(whole + b"\x10\x00\x20\x00LO\x04\x00ANNA")  # an attribute after the pixels
+    before = len(looked)
+    unmarked(paths[2], RELEASE, 2)
+    assert len(looked) == before + 1

@@ -38,8 +38,7 @@ _REQUEST = ".request.json"
 _SCRATCH = ".scratch"
 _TEMPORARY = ".tmp"
 _SEALERS = 8
-# of the manifest's bytes, the texts of files that speak of it and so cannot be listed in it
-Seal = Callable[[bytes], Mapping[str, str]]
+Seal = Callable[[bytes], Mapping[str, str]]  # of the manifest's bytes, the texts of files it cannot list
 _VERSIONED = ("medaudit", "numpy", "torch", "pydicom")
 
 

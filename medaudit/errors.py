@@ -107,6 +107,18 @@ class ReleaseBroken(MedauditError):
     """A released folder does not match its manifest."""
 
 
+class SignatureWrong(ReleaseBroken):
+    """A release is not signed by the key that it should be signed by, or not signed at all."""
+
+
+class CertificateExpired(ReleaseBroken):
+    """The day up to which a certificate vouches for its release has passed."""
+
+
+class KeyProblem(UsageProblem):
+    """A signing key cannot be used: no key, the wrong one, open to others, or under another passphrase."""
+
+
 class StorageFull(MedauditError):
     """The disk has no room for the output."""
 

@@ -10,7 +10,7 @@ from medaudit.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = re.compile(
-    r"(?:medaudit|medaudit\.cli\.app)\s+(audit|extract|train|generate|ingest|split|dedup|report|release)\b([^;`\n]*)"
+    r"(?:medaudit|medaudit\.cli\.app)\s+(audit|extract|train|generate|ingest|split|dedup|keygen|report|release|verify)\b([^;`\n]*)"
 )
 
 

@@ -47,7 +47,7 @@ FOREIGN = {
     "artifacts": {"numpy", "pyarrow", "pydantic", "safetensors", "cryptography"},
     "readers": {"numpy", "pydicom", "PIL", "tifffile", "yaml", "gdcm", "pyarrow"},
     "linting": {"numpy", "pydicom", "PIL"},
-    "writers": {"numpy", "pydicom", "PIL"},
+    "writers": {"numpy", "pydicom", "PIL", "rapidocr"},
     "generators": {"numpy", "torch", "diffusers", "monai", "safetensors", "accelerate", "pydantic", "yaml"},
     "search": {"numpy", "torch", "ray", "networkx", "numba"},
     "detectors": {"numpy", "scipy", "skimage", "torch", "safetensors"},

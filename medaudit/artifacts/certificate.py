@@ -7,6 +7,7 @@ hashes of manifests that hold keyed pseudonyms, so they tell nobody whether a gi
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from pydantic import ConfigDict, Field
 
 from medaudit.artifacts.certified_review import CertifiedReview
 from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord, RateRecord, Record, Verdict
-from medaudit.errors import ReleaseBroken, ReportLeak
+from medaudit.errors import ReleaseBroken, ReportLeak, UsageProblem
 
 CERTIFICATE = "certificate.json"
 
@@ -27,6 +28,11 @@ NOT_TESTED = (
     "membership inference by someone who holds the model",
 )
 TEXT_NOT_TESTED = "letters or markers drawn into the images (no text pass was made)"
+LETTERS_NOT_TESTED = (
+    "single letters drawn into the images, such as side markers: the text pass is sure of lines only"
+)
+NEVER = "never"  # of `--expires`: the certificate states no end
+_YEARS = 2  # a signed certificate vouches so long unless the team says otherwise: attacks get better
 CONDITIONS = (
     "not for diagnostic use",
     "no attempt to find or contact a person from these images",
@@ -40,7 +46,7 @@ class CertifiedCounts(Record):
     """How much is in the release and how much it was compared with."""
 
     released: int
-    withheld: int  # images left out because an earlier audit flagged them
+    withheld: int  # images left out because an earlier audit flagged them or letters were found in them
     train_images: int
     train_patients: int
     holdout_images: int
@@ -73,6 +79,23 @@ class CertifiedDetector(Record):
     alpha_fdr: float
 
 
+class TextPass(Record):
+    """What looked for letters drawn into the images, and the places in the release where it found some (1-based)."""
+
+    engine: str
+    looked_at: int
+    found_in: list[int]
+    planted: int  # copies of released images with letters planted, as its control
+    planted_found: int
+
+
+class Signer(Record):
+    """Whose key signs. It is stated so that a signature cannot be lost unnoticed; trust comes from elsewhere."""
+
+    public_key: str  # the base64 line of minisign's format
+    fingerprint: str  # SHA-256 of the 32 key bytes, hex
+
+
 class Certificate(Record):
     """The whole of `certificate.json`."""
 
@@ -96,6 +119,13 @@ class Certificate(Record):
     conditions: list[str]
     versions: dict[str, str]
     review: CertifiedReview | None = None  # None: no flag was cleared by people
+    expires: str = ""  # YYYYMMDD, the last day on which it vouches; empty: no end is stated
+    lineage: dict[str, str] = Field(
+        default_factory=dict
+    )  # ids by role, of nothing that holds a film's plain hash
+    merkle_root: str = ""  # over all other files, medaudit.artifacts.merkle
+    signer: Signer | None = None
+    text_pass: TextPass | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -108,9 +138,12 @@ def certify(
     audit_id: str,
     released: int,
     date: str,
-    text_checked: bool,
     versions: dict[str, str],
     review: Mapping[str, Any] | None = None,
+    expires: str = "",
+    lineage: Mapping[str, str] | None = None,
+    signer: Signer | None = None,
+    text_pass: TextPass | None = None,
 ) -> Certificate:
     """The certificate of `released` images under an audit."""
     counts, test, controls = audit.counts, audit.cohort_test, audit.controls
@@ -150,11 +183,42 @@ def certify(
         false_alarms=controls.negative,
         bounds=audit.bounds,
         budget=dict(audit.budget),
-        not_tested=[*NOT_TESTED, *([] if text_checked else [TEXT_NOT_TESTED])],
+        not_tested=[*NOT_TESTED, LETTERS_NOT_TESTED if text_pass else TEXT_NOT_TESTED],
         conditions=list(CONDITIONS),
         versions=dict(versions),
         review=None if review is None else CertifiedReview.model_validate(review),
+        expires=expires,
+        lineage=dict(lineage or {}),
+        signer=signer,
+        text_pass=text_pass,
     )
+
+
+def last_day(date: str, expires: str, *, signed: bool) -> str:
+    """The certificate's last day: as asked for, else two years after `date` when it is signed, else none ("").
+
+    No clock is read: without a date there is nothing to count from. Dates are YYYYMMDD. Raises UsageProblem.
+    """
+    if expires == NEVER:
+        return ""
+    if expires:
+        if day(expires, "--expires") < (day(date, "--date") if date else calendar_date.min):
+            raise UsageProblem("--expires lies before --date; give a later day")
+        return expires
+    if not signed or not date:
+        return ""
+    start = day(date, "--date")
+    year = start.year + _YEARS
+    leap = (start.month, start.day) == (2, 29)
+    return f"{year:04d}0228" if leap else f"{year:04d}{start:%m%d}"
+
+
+def day(text: str, option: str) -> calendar_date:
+    """A date written YYYYMMDD. Raises UsageProblem that names the option."""
+    try:
+        return calendar_date.fromisoformat(text if re.fullmatch(r"[0-9]{8}", text) else "")
+    except ValueError:
+        raise UsageProblem(f"{option.removeprefix('--')} {text!r} is not YYYYMMDD") from None
 
 
 def read_certificate(path: Path) -> Certificate:

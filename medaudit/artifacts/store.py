@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ _REQUEST = ".request.json"
 _SCRATCH = ".scratch"
 _TEMPORARY = ".tmp"
 _SEALERS = 8
+Seal = Callable[[bytes], Mapping[str, str]]  # of the manifest's bytes, the texts of files it cannot list
 _VERSIONED = ("medaudit", "numpy", "torch", "pydicom")
 
 
@@ -255,8 +256,10 @@ class Draft:
         """Path for a file that helps to resume and is not part of the artifact."""
         return self.path / _SCRATCH / name
 
-    def commit(self, *, refused: Mapping[str, Any] | None = None, **facts: Any) -> Artifact:
-        """Hash, sync and rename into place; `refused` and `facts` go into the manifest."""
+    def commit(
+        self, *, refused: dict[str, Any] | None = None, seal: Seal | None = None, **facts: Any
+    ) -> Artifact:
+        """Hash, sync and rename into place; `refused` and `facts` go into the manifest, what `seal` makes beside it."""
         with disk_full_named(self.out):
             names = self._names()
             with ThreadPoolExecutor(_SEALERS) as pool:  # a disk takes many syncs at once faster than in turn
@@ -275,6 +278,8 @@ class Draft:
             }
             text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
             write_whole(self.path / MANIFEST, text.encode())
+            for name, said in (seal(text.encode()) if seal else {}).items():
+                write_whole(self.path / name, said.encode())
             shutil.rmtree(self.path / _SCRATCH, ignore_errors=True)
             (self.path / _REQUEST).unlink(missing_ok=True)
             for folder in (*(p for p in self.path.rglob("*") if p.is_dir()), self.path):

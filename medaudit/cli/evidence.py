@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medaudit.cli.keys import PassphraseFile, passphrase_of
 from medaudit.cli.options import CopyNetwork, Device, Forbid, Json, Out, Quiet, Seed, Synthetic
 from medaudit.cli.screen import carry_out
 
@@ -113,6 +114,28 @@ def release(
         ),
     ] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, for the same.")] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Secret key of keygen; signs the release.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    expires: Annotated[
+        str,
+        typer.Option(
+            "--expires", help="YYYYMMDD or never; of a signed release, two years after --date if not given."
+        ),
+    ] = "",
+    text: Annotated[
+        Literal["auto", "off", "require"],
+        typer.Option(
+            "--text", help="Look for letters in the images; auto: if the extra `text` is installed."
+        ),
+    ] = "auto",
+    withhold_text: Annotated[
+        bool,
+        typer.Option(
+            "--withhold-text", help="Leave images with letters out and audit the rest again (needs T, H)."
+        ),
+    ] = False,
     copy_network: CopyNetwork = None,
     forbid: Forbid = None,
     review: Annotated[
@@ -139,6 +162,11 @@ def release(
             modality=modality,
             transfer_syntax=transfer_syntax,
             date=date,
+            expires=expires,
+            text=text,
+            withhold_text=withhold_text,
+            sign=sign,
+            passphrase=passphrase_of(passphrase_file),
             withhold_flagged=withhold_flagged,
             train=train,
             holdout=holdout,
@@ -156,16 +184,27 @@ def release(
 
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="RELEASE", help="A released folder.")],
+    key: Annotated[
+        str, typer.Option("--key", help="The sender's public key (file or line) or its fingerprint.")
+    ] = "",
+    on: Annotated[
+        str, typer.Option("--on", help="YYYYMMDD: is it valid on that day? Today if not given.")
+    ] = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a released folder on the receiver's own machine: every hash, every mark, nothing added or missing.
+    """Check a released folder on the receiver's own machine: signature, every hash, every mark, nothing added.
 
-    Example: medaudit verify work/release
+    Example: medaudit verify work/release --key site.pub
     """
     from medaudit.stages import verify as stage
 
-    carry_out("verify", lambda screen: stage.run(folder), as_json=as_json, quiet=quiet)
+    carry_out(
+        "verify",
+        lambda screen: stage.run(folder, key=key, on=on, progress=screen),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 def demo(

@@ -48,19 +48,20 @@ def audit_the_rest(
     progress: Progress,
     copy_network: str | None = None,
     spared: Collection[int] = (),
+    also: tuple[int, ...] = (),
 ) -> tuple[Artifact, Audit]:
-    """Set the flagged rows aside, but the `spared` ones whose flags people cleared, and audit what is left into `out`,
-    with what is left of the error budget."""
+    """Set the flagged rows aside, but the `spared` ones whose flags people cleared, and those in `also`, and audit what
+    is left into `out`, with what is left of the error budget."""
     from medaudit.stages import audit
     from medaudit.stages.encoders import network_again
 
     if train is None or holdout is None:
-        raise UsageProblem("--withhold-flagged audits the rest again; give --train and --holdout")
+        raise UsageProblem("withholding audits the rest again; give --train and --holdout")
     for path, role in ((train, "train"), (holdout, "holdout")):
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
             raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
     copy_network = network_again(first, copy_network)
-    flagged: set[int] = set(record.withheld)
+    flagged: set[int] = {*record.withheld, *also}
     for name in (MATCHES, DETECTOR_MATCHES):
         matches = read_matches(first, name)
         flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
@@ -70,7 +71,9 @@ def audit_the_rest(
             record, "no single image is flagged, so leaving images out cannot help; train again"
         )
     if len(flagged) == len(cohort.in_use):
-        raise _not_releasable(record, "every image is flagged; nothing would be left; train again")
+        raise _not_releasable(
+            record, "every image is flagged or withheld; nothing would be left; train again"
+        )
     # Half of alpha for each look. The first look flagged at the whole alpha, which sets aside at least the images
     # that half of it would have.
     audit.run(
@@ -87,6 +90,22 @@ def audit_the_rest(
         copy_network=copy_network,
     )
     return audit_of(cohort, out)
+
+
+def rows_with_letters(cohort: Cohort, engine: str, progress: Progress) -> tuple[int, ...]:
+    """The rows in which the text pass finds letters. Raises UsageProblem when it cannot tell."""
+    from medaudit.writers.text import look_for_text
+
+    if not engine:
+        raise UsageProblem(
+            "--withhold-text needs the text pass; install medaudit[text] and leave --text on auto"
+        )
+    found = look_for_text(cohort.pixels, cohort.in_use, progress)
+    if found is None:
+        raise UsageProblem(
+            "the text pass missed what was planted for it, so it cannot say which images to withhold"
+        )
+    return tuple(int(cohort.in_use[number - 1]) for number in found.found_in)
 
 
 def require_clearance(record: Audit, *, again: bool) -> None:

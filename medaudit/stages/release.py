@@ -1,23 +1,32 @@
-"""medaudit release: writes the images that an audit cleared, marked as synthetic, with a certificate."""
+"""medaudit release: lets out the images that an audit cleared, marked as synthetic, with a certificate."""
 
-from datetime import date as calendar_date
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medaudit.artifacts.certificate import CERTIFICATE, certify, refuse_pseudonyms
-from medaudit.artifacts.cohort import Cohort, open_cohort
-from medaudit.artifacts.findings import Audit, write_record
-from medaudit.artifacts.store import Artifact, Draft, Request, finished, versions
+from medaudit.artifacts.certificate import CERTIFICATE, last_day, read_certificate
+from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.store import Request, finished
 from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import CohortMismatch
 from medaudit.progress import SILENT, Progress
 from medaudit.stages import linting
-from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
+from medaudit.stages.clearance import (
+    audit_of,
+    audit_the_rest,
+    require_clearance,
+    rows_with_letters,
+    settings_of,
+)
 from medaudit.stages.clearing import cleared, clearing_of
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.release_options import check_options
+from medaudit.stages.released import own_marks, write_release
 from medaudit.stages.review import flagged_images
+from medaudit.stages.signing import signing_key
+from medaudit.stages.told import told_by_release
 
 
 def run(
@@ -33,8 +42,12 @@ def run(
     modality: str = "DX",
     transfer_syntax: str = "explicit",
     date: str = "",
+    expires: str = "",
     field_mm: float = 430.0,
-    text_checked: bool = False,
+    text: str = "off",
+    withhold_text: bool = False,
+    sign: Path | None = None,
+    passphrase: Callable[[], str] = str,
     copy_network: str | None = None,
     forbid: Path | None = None,
     review: Path | None = None,
@@ -44,36 +57,43 @@ def run(
 ) -> Outcome:
     """Write the cleared rows of S to `out`; `review`: people's decisions on the audit's flags.
 
-    `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Every file is looked
-    through before it is put in place: for films and file names of `train` and `holdout`, where given, and for the words
-    of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch
-    for an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20),
-    UsageProblem for options that do not fit.
+    `date` is YYYYMMDD or empty, `expires` too, or `never`; `text` is off, auto (look for letters when the extra is
+    there) or require; `withhold_text` leaves the images with letters out and audits the rest again; `sign`: a secret
+    key, whose `passphrase` is asked for when it has one; `copy_network`: the encoder that the audit was given by path.
+    Every file is looked through before it is put in place: for films and file names of `train` and `holdout`, where
+    given, and for the words of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch for
+    an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20), UsageProblem
+    for options that do not fit, KeyProblem.
     """
     options: dict[str, Any] = {
         "format": format,
         "modality": modality,
         "transfer_syntax": transfer_syntax,
         "date": date,
+        "expires": expires,
         "field_mm": float(field_mm),
-        "text_checked": text_checked,
+        "text": text,
     }
-    _check_options(options)
+    check_options(options)
+    key = signing_key(sign, passphrase)
+    options["expires"] = last_day(date, expires, signed=key is not None)
+    options["signer"] = key.public.text if key else ""
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
     parents, lineage = {"synthetic": cohort.id}, artifact.lineage
     clearing = clearing_of(review, artifact)
     spared = clearing.images if clearing else set()
-    if (
-        withhold_flagged
-        and record.verdict == "do-not-release"
-        and not (clearing and spared >= set(flagged_images(artifact)))
-    ):
+    letters = rows_with_letters(cohort, options["text"], progress) if withhold_text else ()
+    standing = record.verdict == "do-not-release" and not (
+        clearing and spared >= set(flagged_images(artifact))
+    )
+    if (withhold_flagged and standing) or (letters and not standing and record.verdict != "inconclusive"):
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
-            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network, spared
-        )
+            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network,
+            spared=spared, also=letters,
+        )  # fmt: skip
     if clearing and record.counts.flagged:
         parents["review"] = clearing.artifact.id
         record, said = cleared(clearing, artifact, record)
@@ -87,74 +107,7 @@ def run(
         )
     known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid)
     if done := finished(out, request):
-        linting.lint_release(out, known, _own(request, cohort))
+        linting.lint_release(out, known, own_marks(request, cohort))
     else:
-        done = _write(out, request, cohort, rows, record, known, progress)
-    withheld = len(record.withheld)
-    lines = (
-        f"released {len(rows)} images as {format} to {out}; withheld {withheld}",
-        f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again",
-    )
-    return Outcome(lines, {"released": len(rows), "withheld": withheld, "id": done.id}, out)
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    from medaudit.writers.dicom import SOP_CLASSES, SYNTAXES
-    from medaudit.writers.formats import FORMATS
-
-    for name, known in (("format", FORMATS), ("modality", SOP_CLASSES), ("transfer_syntax", SYNTAXES)):
-        if options[name] not in known:
-            raise UsageProblem(f"{name} {options[name]!r} is not known; choose one of {', '.join(known)}")
-    if options["date"]:
-        try:
-            calendar_date.fromisoformat(options["date"] if options["date"].isdigit() else "")
-        except ValueError:
-            raise UsageProblem(f"date {options['date']!r} is not YYYYMMDD") from None
-    if not 1 <= options["field_mm"] <= 2000:
-        raise UsageProblem("the nominal field is given in mm, between 1 and 2000")
-
-
-def _write(
-    out: Path,
-    request: Request,
-    cohort: Cohort,
-    rows: np.ndarray,
-    record: Audit,
-    known: Any,
-    progress: Progress,
-) -> Artifact:
-    from medaudit.writers.dicom import Facts
-    from medaudit.writers.formats import image_names, write_images
-    from medaudit.writers.papers import CARD, LISTING, card, listing
-
-    options, model = request.settings, cohort.artifact.lineage.get("model", "")
-    form, release_id, tools = options["format"], request.fingerprint(), versions()
-    facts = Facts(
-        release_id, model, tools["medaudit"], options["modality"], options["transfer_syntax"], options["date"],
-        options["field_mm"], options["text_checked"],
-    )  # fmt: skip
-    views, labels = cohort.rows.column("view").to_pylist(), cohort.labels
-    views, labels = [views[row] for row in rows], [labels[row] for row in rows]
-    certificate = certify(
-        record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"],
-        released=len(rows), date=options["date"], text_checked=options["text_checked"], versions=tools,
-        review=options.get("review"),
-    )  # fmt: skip
-    texts = {CARD: card(certificate, form, model)}
-    if form != "npz":
-        texts[LISTING] = listing(image_names(form, len(rows)), views, labels)
-    refuse_pseudonyms(
-        [*texts.values(), certificate.model_dump_json(), *(name for found in labels for name in found)]
-    )
-    with Draft(out, request) as draft:
-        write_images(draft.file, form, cohort.pixels, rows, views, labels, facts, progress)
-        write_record(draft.file(CERTIFICATE), certificate)
-        for name, text in texts.items():
-            draft.file(name).write_text(text, encoding="utf-8")
-        linting.lint_release(draft.path, known, _own(request, cohort))
-        return draft.commit(images=len(rows))
-
-
-def _own(request: Request, cohort: Cohort) -> tuple[str, ...]:
-    """Hashes and dates that a release names of itself."""
-    return (request.fingerprint(), cohort.artifact.lineage.get("model", ""), request.settings["date"])
+        done = write_release(out, request, cohort, rows, record, key, known, progress)
+    return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)

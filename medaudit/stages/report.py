@@ -35,9 +35,10 @@ def run(
     """Write the report on an audit, an extraction, or both.
 
     `train` and `synthetic` give the pictures of the confidential edition; `site` what is said beside the findings;
-    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags. Every file is looked through before it is put in place.
-    Raises UsageProblem for findings given twice and for films with the shareable edition, CohortMismatch for cohorts
-    the findings were not made from, ReviewMismatch for a review of another audit, ReportLeak when a file would hold what its edition may not.
+    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags. Every file is
+    looked through before it is put in place. Raises UsageProblem for findings given twice and for films with the
+    shareable edition, CohortMismatch for cohorts the findings were not made from, ReviewMismatch for a review of
+    another audit, ReportLeak when a file would hold what its edition may not.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")

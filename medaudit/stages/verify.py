@@ -1,29 +1,39 @@
 """medaudit verify: checks a released folder with nothing but the folder. Runs on the receiver's machine."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date as calendar_date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from medaudit.artifacts.certificate import CERTIFICATE, Certificate, read_certificate
+from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, read_certificate
 from medaudit.artifacts.certified_review import wrong_review
-from medaudit.artifacts.store import MANIFEST, file_sha256, open_artifact
-from medaudit.errors import ArtifactBroken, ReleaseBroken, SourceMissing
+from medaudit.artifacts.merkle import digests, merkle_root
+from medaudit.artifacts.signature import SIGNATURE
+from medaudit.artifacts.store import MANIFEST, open_artifact
+from medaudit.errors import ArtifactBroken, CertificateExpired, ReleaseBroken, SignatureWrong, SourceMissing
 from medaudit.progress import SILENT, Progress
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.signing import require_signature, said_without_key, trusted, wrong_signer
+from medaudit.stages.told import told_by_verify
 
 _SHOWN = 5  # problems named in the message; the rest are counted
 
 
-def run(folder: Path, *, progress: Progress = SILENT) -> Outcome:
-    """Check hashes, completeness, marks and certificate of a release.
+def run(folder: Path, *, key: str = "", on: str = "", progress: Progress = SILENT) -> Outcome:
+    """Check signature, hashes, completeness, marks, certificate and its last day.
 
-    Raises ReleaseBroken with the first problems by file name, SourceMissing when there is no folder,
-    ArtifactKindMismatch when it is another kind of artifact.
+    `key`: a public key's file, its line, or a fingerprint; `on`: YYYYMMDD, today when empty. Raises ReleaseBroken (or
+    SignatureWrong, CertificateExpired) with the first problems by file name, SourceMissing when there is no folder,
+    ArtifactKindMismatch when it is another kind of artifact, KeyProblem for a key that is none.
     """
+    today = day(on, "--on") if on else calendar_date.today()
+    wanted = trusted(key) if key else None
     if not folder.is_dir():
         raise SourceMissing(f"{folder} is not a folder; give a released folder")
     if not (folder / MANIFEST).is_file():
         raise ReleaseBroken(f"{folder} has no {MANIFEST}; ask the sender for the whole release")
+    signed = (folder / MANIFEST).read_bytes()
+    signer = require_signature(folder, signed, wanted) if wanted else None
     try:
         artifact = open_artifact(folder, "release", verify=False)
     except ArtifactBroken:
@@ -34,38 +44,45 @@ def run(folder: Path, *, progress: Progress = SILENT) -> Outcome:
     _require(folder, list(_wrong_files(folder, manifest["files"], progress)))
     certificate = read_certificate(folder / CERTIFICATE)
     _require(folder, [*_wrong_certificate(certificate, manifest), *_wrong_images(folder, manifest)])
-    counts = certificate.counts
-    lines = (
-        f"whole: {counts.released} images, all marked as synthetic, all {len(manifest['files'])} files as released",
-        f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}",
-        f"release id {artifact.id}: compare it with the one that the sender gave you",
+    if signer and wrong_signer(certificate, signer):
+        raise SignatureWrong(f"{folder}: {CERTIFICATE} names another key than the one that signed")
+    who = (
+        f"signed by key {signer.fingerprint}, the one you trust"
+        if signer
+        else said_without_key(folder, signed, certificate)
     )
-    data = {
-        "id": artifact.id,
-        "released": counts.released,
-        "withheld": counts.withheld,
-        "files": len(manifest["files"]),
-    }
-    return Outcome(lines, data, folder)
+    if certificate.expires and today > day(certificate.expires, "the certificate's last day"):
+        raise CertificateExpired(
+            f"{folder}: the certificate ended on {certificate.expires}; ask the sender for one that holds"
+        )
+    return Outcome(*told_by_verify(artifact, certificate, who, trusted=signer is not None), folder)
 
 
 def _wrong_files(folder: Path, files: dict[str, str], progress: Progress) -> Iterator[str]:
-    """Files that are missing, changed, added, or not plain files inside the folder."""
+    """Files that are missing, changed, renamed, added, or not plain files inside the folder."""
     progress.start("verify", len(files))
-    for name, digest in sorted(files.items()):
-        pure = PurePosixPath(name)
-        path = folder / name
-        if pure.is_absolute() or ".." in pure.parts:
-            yield f"{name} points outside the folder"
-        elif path.is_symlink() or not path.is_file():
-            yield f"{name} is missing"
-        elif file_sha256(path) != digest:
+    outside = {
+        name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+    }
+    yield from (f"{name} points outside the folder" for name in sorted(outside))
+    inside = sorted(set(files) - outside)
+    found = dict(zip(inside, digests([folder / name for name in inside], progress), strict=True))
+    strangers = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or not path.is_dir()
+    }
+    known = {*files, MANIFEST, SIGNATURE}
+    added = {name: path for name, path in strangers.items() if name not in known}
+    missing = [name for name in inside if found[name] is None]
+    again = dict(zip(digests(list(added.values()), SILENT), added, strict=True)) if missing else {}
+    for name in inside:
+        if found[name] is None:
+            moved = again.get(files[name])
+            yield f"{name} is missing" + (f": it was renamed to {moved}" if moved else "")
+        elif found[name] != files[name]:
             yield f"{name} was changed"
-        progress.advance()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name not in files and name != MANIFEST and (path.is_symlink() or not path.is_dir()):
-            yield f"{name} was added"
+    yield from (f"{name} was added" for name in added)
 
 
 def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -88,6 +105,10 @@ def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) ->
     said = (certificate.release_id, certificate.synthetic_id, certificate.audit_id)
     if said != (manifest.get("request"), lineage.get("synthetic"), lineage.get("audit")):
         yield f"{CERTIFICATE} belongs to another release"
+    if certificate.merkle_root != manifest.get("merkle_root", ""):
+        yield f"{CERTIFICATE} states another Merkle root than the manifest"
+    elif certificate.merkle_root and certificate.merkle_root != merkle_root(manifest["files"]):
+        yield f"{CERTIFICATE} states another Merkle root than the files have"
 
 
 def _wrong_images(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -113,5 +134,10 @@ def _require(folder: Path, problems: list[str]) -> None:
     if problems:
         rest = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ReleaseBroken(
-            f"{folder}: {'; '.join(problems[:_SHOWN])}{rest}. Ask the sender for the release again"
+            f"{folder}: {'; '.join(map(_shown, problems[:_SHOWN]))}{rest}. Ask the sender for the release again"
         )
+
+
+def _shown(text: str) -> str:
+    """A problem in one line, whatever characters a file's name holds."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

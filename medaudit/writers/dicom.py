@@ -2,22 +2,20 @@
 
 Axes: (Y, X) pixels. Stored values are 12 bits: a uint8 or uint16 image is scaled to [0, 4095], never clipped.
 Every file is its own patient, study and series. Nothing here reads a clock: the same facts, index and pixels give
-the same bytes. `unmarked` is the other direction: it tells what a file lacks of these marks.
+the same bytes. medaudit.writers.dicom_marks is the other direction: it tells what a file lacks of these marks.
 """
 
 import hashlib
-import re
+import io
+import struct
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
@@ -72,7 +70,6 @@ class Facts:
     transfer_syntax: Syntax = "explicit"
     date: str = ""
     field_mm: float = 430.0
-    text_checked: bool = False  # a text pass over the images found no letters
 
 
 def instance_uid(release_id: str, index: int, level: str = "image") -> UID:
@@ -106,45 +103,96 @@ class DicomWriter:
         self.facts = facts
         self.image_shape = image_shape
         self._template = _template(facts, image_shape)
+        self._forms: dict[tuple[str | None, bool | None], list[bytes]] = {}
 
-    def write(self, path: Path, image: np.ndarray, index: int, view: str | None = None) -> None:
-        """Write one (Y, X) uint8 or uint16 image; `view` is PA, AP, LATERAL or None when not known."""
+    def write(
+        self,
+        path: Path,
+        image: np.ndarray,
+        index: int,
+        view: str | None = None,
+        has_text: bool | None = None,
+    ) -> None:
+        """Write one (Y, X) uint8 or uint16 image.
+
+        `view` is PA, AP, LATERAL or None when not known; `has_text` what a text pass found, None when none was made.
+        """
         if image.shape != self.image_shape:
             raise ValueError(f"image is {image.shape}; this release holds {self.image_shape}")
+        if self.facts.transfer_syntax == "explicit":
+            path.write_bytes(self._filled(index, view, has_text, twelve_bits(image).tobytes()))
+        else:
+            self._dataset(image, index, view, has_text).save_as(path, enforce_file_format=True)
+
+    def _dataset(self, image: np.ndarray, index: int, view: str | None, has_text: bool | None) -> Dataset:
         dataset = self._template
         _identify(dataset, self.facts, index)
         _set_view(dataset, view, self.facts.modality)
+        # PS3.3 C.7.6.1.1.4: could text in the pixels tell a patient or a date? Until a text pass has looked, the
+        # cautious answer stands.
+        dataset.BurnedInAnnotation = "NO" if has_text is False else "YES"
         dataset.file_meta = _file_meta(dataset, ExplicitVRLittleEndian)
         dataset.PixelData = twelve_bits(image).tobytes()
         dataset["PixelData"].VR = "OW"
         syntax = SYNTAXES[self.facts.transfer_syntax]
         if syntax != ExplicitVRLittleEndian:
             dataset.compress(syntax, generate_instance_uid=False)
-        dataset.save_as(path, enforce_file_format=True)
+        return dataset
+
+    def _filled(self, index: int, view: str | None, has_text: bool | None, stored: bytes) -> bytes:
+        """A native file: what pydicom wrote for another image of the same view, with this image's own parts.
+
+        Five attributes and the pixels differ, so the rest is encoded once: a millisecond and a half saved an image.
+        """
+        parts = self._forms.get((view, has_text))
+        if parts is None:
+            stream = io.BytesIO()
+            blank = np.zeros(self.image_shape, dtype=np.uint16)
+            self._dataset(blank, 1, view, has_text).save_as(stream, enforce_file_format=True)
+            parts = self._forms[view, has_text] = _cut(
+                stream.getvalue(), own_parts(self.facts.release_id, 1), len(stored)
+            )
+        length, *between = parts
+        own = own_parts(self.facts.release_id, index)
+        # PS3.10 7.1: the length of the file meta group, which holds the first of the parts that differ
+        group = struct.pack("<I", struct.unpack("<I", length)[0] + len(own[0]))
+        pieces = [between[0], group, between[1]]
+        for part, after in zip(own, between[2:], strict=True):
+            pieces += [part, after]
+        return b"".join([*pieces, stored])
 
 
-def unmarked(path: Path, release_id: str, index: int) -> str | None:
-    """What is wrong with a released file's marks, in words without any value of the file; None when all is well."""
-    try:
-        dataset = dcmread(path, stop_before_pixels=True)
-        strangers = [tag for tag in _all_tags(dataset) if tag not in _known_tags()]
-    except (InvalidDicomError, OSError, ValueError, AttributeError, EOFError, KeyError):
-        return "cannot be read as DICOM"
-    if dataset.get("SyntheticData") != "YES":
-        return "does not carry SyntheticData = YES"
-    if NOTICE not in str(dataset.get("SeriesDescription", "")):
-        return "lacks the notice that it is synthetic"
-    if not re.fullmatch(r"SYNTHETIC\^\d{6,}", str(dataset.get("PatientName", ""))):
-        return "carries a patient name that is not synthetic"
-    if not re.fullmatch(r"SYN-\d{6,}", str(dataset.get("PatientID", ""))):
-        return "carries a patient id that is not synthetic"
-    if dataset.get("PatientBirthDate") or dataset.get("PatientIdentityRemoved") != "YES":
-        return "carries personal attributes"
-    if strangers:
-        return "carries an attribute that medaudit does not write"
-    if dataset.get("SOPInstanceUID") != instance_uid(release_id, index):
-        return "belongs to another release or another place in it"
-    return None
+def own_parts(release_id: str, index: int) -> list[bytes]:
+    """The attributes that are the image's own, encoded, in the order of the file. PS3.5 7.1.2."""
+    uids = {level: instance_uid(release_id, index, level) for level in ("image", "study", "series")}
+    name, number = f"SYNTHETIC^{index:06d}", f"SYN-{index:06d}"
+    values = (
+        (0x0002, 0x0003, b"UI", uids["image"]),
+        (0x0008, 0x0018, b"UI", uids["image"]),
+        (0x0010, 0x0010, b"PN", name),
+        (0x0010, 0x0020, b"LO", number),
+        (0x0020, 0x000D, b"UI", uids["study"]),
+        (0x0020, 0x000E, b"UI", uids["series"]),
+    )
+    found = []
+    for group, element, kind, value in values:
+        text = value.encode("ascii")
+        text += (b"\0" if kind == b"UI" else b" ") * (len(text) % 2)
+        found.append(struct.pack("<HH2sH", group, element, kind, len(text)) + text)
+    return found
+
+
+def _cut(whole: bytes, own: list[bytes], pixel_bytes: int) -> list[bytes]:
+    """[length of the meta group without `own[0]`, before it, after it, then what follows each part of `own`]."""
+    start = 128 + 4 + 8  # preamble, DICM, tag and kind of the group's length
+    length = struct.unpack("<I", whole[start : start + 4])[0] - len(own[0])
+    rest = whole[start + 4 : len(whole) - pixel_bytes]
+    between = []
+    for part in own:
+        before, found, rest = rest.partition(part)
+        assert found, "pydicom wrote an attribute otherwise than medaudit"
+        between.append(before)
+    return [struct.pack("<I", length), whole[:start], *between, rest]
 
 
 def _template(facts: Facts, image_shape: tuple[int, int]) -> Dataset:
@@ -208,9 +256,7 @@ def _image(dataset: Dataset, facts: Facts) -> None:
     dataset.InstanceNumber = 1
     model = f"model {facts.model_id[:16]}" if facts.model_id else "a model not named"
     dataset.DerivationDescription = f"{NOTICE}. Generated by {model}; checked and written by medaudit."
-    # The standard's question is whether text could tell a patient or a date. Until a text pass has looked, the
-    # cautious answer stands.
-    dataset.BurnedInAnnotation = "NO" if facts.text_checked else "YES"
+    dataset.BurnedInAnnotation = "YES"
     dataset.RecognizableVisualFeatures = "NO"
     dataset.LossyImageCompression = "00"
     dataset.RescaleIntercept = "0"
@@ -292,24 +338,10 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def _all_tags(dataset: Dataset, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-    """The path of every attribute, those inside sequences too."""
-    for element in dataset:
-        here = (*prefix, int(element.tag))
-        yield here
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _all_tags(item, here)
-
-
-@lru_cache(maxsize=1)
-def _known_tags() -> frozenset[tuple[int, ...]]:
-    """The path of every attribute that any kind of release may carry."""
-    known: set[tuple[int, ...]] = set()
-    for modality in get_args(Modality):
-        facts = Facts("", "", "", modality)
-        example = _template(facts, (1, 1))
-        _identify(example, facts, 1)
-        _set_view(example, "PA", modality)
-        known.update(_all_tags(example))
-    return frozenset(known)
+def example(modality: Modality) -> Dataset:
+    """A file's attributes without pixels, for those who ask what a released file may hold."""
+    facts = Facts("", "", "", modality)
+    dataset = _template(facts, (1, 1))
+    _identify(dataset, facts, 1)
+    _set_view(dataset, "PA", modality)
+    return dataset

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medaudit.artifacts.certificate import TextPass
 from medaudit.progress import SILENT, Progress
-from medaudit.writers.dicom import DicomWriter, Facts, unmarked
+from medaudit.writers.dicom import DicomWriter, Facts
+from medaudit.writers.dicom_marks import unmarked
 from medaudit.writers.raster import marking, unmarked_npz, unmarked_png, write_npz, write_png
 
 FORMATS = ("dicom", "png", "npz")
@@ -33,8 +35,13 @@ def write_images(
     labels: Sequence[Sequence[str]],
     facts: Facts,
     progress: Progress = SILENT,
+    *,
+    text_pass: TextPass | None = None,
 ) -> None:
-    """Write the `rows` (n,) of `pixels` (N, Y, X); `views` and `labels` have n entries; `place` maps name to path."""
+    """Write the `rows` (n,) of `pixels` (N, Y, X); `views` and `labels` have n entries; `place` maps name to path.
+
+    `text_pass` tells which images hold letters; None when no pass was made.
+    """
     marks = marking(facts.release_id, facts.model_id, facts.version)
     names = image_names(form, len(rows))
     progress.start("release", len(names))
@@ -42,11 +49,13 @@ def write_images(
         write_npz(place(_NPZ), pixels, rows, ["|".join(found) for found in labels], marks)
         progress.advance()
         return
+    found_in = frozenset(text_pass.found_in if text_pass else ())
     writer = DicomWriter(facts, (pixels.shape[1], pixels.shape[2])) if form == "dicom" else None
     for position, name in enumerate(names):
         image = np.asarray(pixels[rows[position]])  # (Y, X)
         if writer:
-            writer.write(place(name), image, position + 1, views[position])
+            has_text = position + 1 in found_in if text_pass else None
+            writer.write(place(name), image, position + 1, views[position], has_text)
         else:
             write_png(place(name), image, marks)
         progress.advance()

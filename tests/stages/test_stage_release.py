@@ -258,11 +258,9 @@ def test_options_that_do_not_fit(case: SimpleNamespace, wrong: dict[str, object]
 @pytest.mark.parametrize("modality", ["DX", "CR", "SC"])
 @pytest.mark.parametrize("syntax", ["explicit", "jpeg-ls", "jpeg-2000", "rle"])
 def test_options_reach_the_files(case: SimpleNamespace, modality: str, syntax: str) -> None:
-    release.run(
-        case.s, case.a, case.d, modality=modality, transfer_syntax=syntax, date="20250630", text_checked=True
-    )
+    release.run(case.s, case.a, case.d, modality=modality, transfer_syntax=syntax, date="20250630")
     found = pydicom.dcmread(case.d / "images" / "000003.dcm")
-    assert found.StudyDate == "20250630" and found.BurnedInAnnotation == "NO"
+    assert found.StudyDate == "20250630" and found.BurnedInAnnotation == "YES"
     assert found.Modality == {"SC": "OT"}.get(modality, modality)
     assert np.array_equal(found.pixel_array, twelve_bits(np.asarray(open_cohort(case.s).pixels[2])))
     assert verify.run(case.d).exit_code == 0
@@ -344,3 +342,80 @@ def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> No
     assert untouched.model_rate_upper is not None and "copies in at most" in untouched.wording
     assert rest.model_rate_upper is None and "copies in at most" not in rest.wording
     assert rest.hidden_copies == untouched.hidden_copies is not None
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_letters_found_are_named_by_number_and_tagged(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    from medaudit.artifacts.certificate import TextPass
+    from medaudit.writers import text
+
+    found = TextPass(engine="rapidocr 0", looked_at=6, found_in=[2, 5], planted=6, planted_found=6)
+    monkeypatch.setattr(text, "engine", lambda: "rapidocr 0")
+    monkeypatch.setattr(text, "look_for_text", lambda *_: found)
+    outcome = release.run(case.s, case.a, case.d, form, text="auto")
+    assert any("letters found in 2 of 6 images: numbers 2, 5" in line for line in outcome.lines)
+    assert outcome.data["text_found_in"] == [2, 5]
+    certificate = json.loads((case.d / "certificate.json").read_text())
+    assert certificate["text_pass"]["found_in"] == [2, 5]
+    assert any("single letters" in item for item in certificate["not_tested"])
+    assert not any("no text pass" in item for item in certificate["not_tested"])
+    assert "found letters in 2" in " ".join((case.d / "README.txt").read_text().split())
+    if form == "dicom":
+        tags = [pydicom.dcmread(p).BurnedInAnnotation for p in sorted((case.d / "images").iterdir())]
+        assert tags == ["NO", "YES", "NO", "NO", "YES", "NO"]
+    if form != "npz":
+        rows = list(csv.DictReader(io.StringIO((case.d / "images.csv").read_text())))
+        assert [row["letters"] for row in rows] == ["no", "yes", "no", "no", "yes", "no"]
+    assert verify.run(case.d).exit_code == 0
+
+
+def test_a_text_pass_that_is_not_believed_changes_no_tag(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medaudit.writers import text
+
+    monkeypatch.setattr(text, "engine", lambda: "rapidocr 0")
+    monkeypatch.setattr(text, "look_for_text", lambda *_: None)
+    outcome = release.run(case.s, case.a, case.d, text="auto")
+    assert any("no text pass is counted" in line for line in outcome.lines)
+    tags = {pydicom.dcmread(p).BurnedInAnnotation for p in (case.d / "images").iterdir()}
+    assert tags == {"YES"}
+    assert "letters" in csv.DictReader(io.StringIO((case.d / "images.csv").read_text())).fieldnames  # type: ignore[operator]
+
+
+def test_images_with_letters_are_withheld_and_the_rest_is_audited_again(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medaudit.artifacts.certificate import TextPass
+    from medaudit.stages import audit
+    from medaudit.writers import text
+
+    train, holdout = make_cohort(case.folder / "T", seed=2), make_cohort(case.folder / "H", seed=3)
+    make_audit(case.folder / "B", case.id, train_id=train.id, holdout_id=holdout.id)
+    asked = {}
+
+    def second_look(train, holdout, synthetic, out, settings, *rest, withheld, alpha_spent, **more):
+        asked.update(withheld=withheld, alpha_spent=alpha_spent / settings.alpha)
+        make_audit(out, case.id, withheld=withheld)
+
+    def look(pixels: np.ndarray, rows: np.ndarray, *_: object) -> TextPass:
+        found = [position for position, row in enumerate(rows, start=1) if row in (0, 6)]
+        return TextPass(engine="x", looked_at=len(rows), found_in=found, planted=4, planted_found=4)
+
+    monkeypatch.setattr(audit, "run", second_look)
+    monkeypatch.setattr(text, "engine", lambda: "")
+    call = {"withhold_text": True, "text": "auto", "train": case.folder / "T", "holdout": case.folder / "H"}
+    with pytest.raises(UsageProblem, match="needs the text pass"):
+        release.run(case.s, case.folder / "B", case.d, **call)
+    monkeypatch.setattr(text, "engine", lambda: "x")
+    monkeypatch.setattr(text, "look_for_text", look)
+    outcome = release.run(case.s, case.folder / "B", case.d, **call)
+    assert asked == {"withheld": (0, 6), "alpha_spent": 0.5}
+    assert outcome.data["withheld"] == 2 and outcome.data["text_found_in"] == []
+    assert {pydicom.dcmread(p).BurnedInAnnotation for p in (case.d / "images").iterdir()} == {"NO"}
+    assert verify.run(case.d).exit_code == 0
+    make_audit(case.folder / "C", case.id, verdict="do-not-release", flagged=(2,))
+    with pytest.raises(NotReleasable):  # letters are no reason to look again at what was refused
+        release.run(case.s, case.folder / "C", case.folder / "E", **call)

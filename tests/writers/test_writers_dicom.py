@@ -22,8 +22,8 @@ from medaudit.writers.dicom import (
     Facts,
     instance_uid,
     twelve_bits,
-    unmarked,
 )
+from medaudit.writers.dicom_marks import unmarked
 
 SHAPE = (41, 34)  # (Y, X)
 VIEWS = ("PA", "AP", "LATERAL", None)
@@ -142,9 +142,7 @@ def test_the_full_window_shows_the_stored_values(tmp_path: Path) -> None:
 
 
 def test_options(tmp_path: Path) -> None:
-    DicomWriter(facts(date="20250131", text_checked=True, model_id=""), SHAPE).write(
-        tmp_path / "x", image(), 1
-    )
+    DicomWriter(facts(date="20250131", model_id=""), SHAPE).write(tmp_path / "x", image(), 1, has_text=False)
     found = pydicom.dcmread(tmp_path / "x")
     assert found.StudyDate == "20250131" and found.BurnedInAnnotation == "NO"
     assert "not named" in found.ContributingEquipmentSequence[0].ContributionDescription
@@ -213,3 +211,17 @@ def test_dcmtk_shows_what_was_written(tmp_path: Path, modality: str) -> None:
     with Image.open(tmp_path / "x.png") as shown:
         difference = np.asarray(shown).astype(float) - twelve_bits(image()) * (255 / 4095)
     assert np.abs(difference).max() < 1  # dcmtk rounds down
+
+
+@pytest.mark.parametrize("modality", list(SOP_CLASSES))
+def test_native_files_are_what_pydicom_would_have_written(tmp_path: Path, modality: str) -> None:
+    writer = DicomWriter(facts(modality=modality, date="20250131"), SHAPE)
+    for index in (1, 2, 77, 4711, 999_999, 1_000_000):
+        for view in VIEWS:
+            for has_text in (None, False, True):
+                writer.write(tmp_path / "fast", image(seed=index), index, view, has_text)
+                slow = DicomWriter(facts(modality=modality, date="20250131"), SHAPE)
+                slow._dataset(image(seed=index), index, view, has_text).save_as(
+                    tmp_path / "slow", enforce_file_format=True
+                )
+                assert (tmp_path / "fast").read_bytes() == (tmp_path / "slow").read_bytes()

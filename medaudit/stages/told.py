@@ -1,0 +1,70 @@
+"""What `release` and `verify` say of a release, in lines for people and as data for machines."""
+
+from typing import Any
+
+from medaudit.artifacts.certificate import Certificate
+from medaudit.artifacts.store import Artifact
+
+_SHOWN = 20  # numbers of images named in a line
+
+
+def told_by_release(
+    done: Artifact, certificate: Certificate, form: str
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What `release` says of a finished release, in lines and as data."""
+    counts, found, signer = certificate.counts, certificate.text_pass, certificate.signer
+    lines = [f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}"]
+    if found is None:
+        tagged = ", and every file is tagged as one that may hold some" if form == "dicom" else ""
+        lines.append(f"no text pass is counted: nobody looked for letters in the images{tagged}")
+    else:
+        numbers = ", ".join(map(str, found.found_in[:_SHOWN]))
+        more = " ..." if len(found.found_in) > _SHOWN else ""
+        which = (
+            f": numbers {numbers}{more}; look at them, or release again with --withhold-text"
+            if numbers
+            else ""
+        )
+        lines.append(f"letters found in {len(found.found_in)} of {found.looked_at} images{which}")
+    if signer:
+        no_end = (
+            "states no end" if certificate.date else "states no end; with --date it would end two years later"
+        )
+        until = f"holds until {certificate.expires}" if certificate.expires else no_end
+        lines.append(f"signed by key {signer.fingerprint}; the certificate {until}")
+    else:
+        lines.append("not signed; medaudit keygen makes a key, and --sign signs with it")
+    lines.append(f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again")
+    data = {
+        "released": counts.released,
+        "withheld": counts.withheld,
+        "id": done.id,
+        "signer": signer.fingerprint if signer else None,
+        "expires": certificate.expires or None,
+        "text_found_in": found.found_in if found else None,
+    }
+    return tuple(lines), data
+
+
+def told_by_verify(
+    whole: Artifact, certificate: Certificate, who: str, *, trusted: bool
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What `verify` says of a release that is whole; `who` is the line on its signature."""
+    counts, files = certificate.counts, len(whole.manifest["files"])
+    until = f"holds until {certificate.expires}" if certificate.expires else "states no end"
+    lines = (
+        f"whole: {counts.released} images, all marked as synthetic, all {files} files as released",
+        who,
+        f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}; the certificate {until}",
+        f"release id {whole.id}: compare it with the one that the sender gave you",
+    )
+    data = {
+        "id": whole.id,
+        "released": counts.released,
+        "withheld": counts.withheld,
+        "files": files,
+        "signer": certificate.signer.fingerprint if certificate.signer else None,
+        "signature_trusted": trusted,
+        "expires": certificate.expires or None,
+    }
+    return lines, data

@@ -32,7 +32,7 @@ def test_options_shown_are_options_of_the_command() -> None:
     for name, rest in shown:
         known = {option for parameter in commands[name].params for option in parameter.opts}
         used = set(re.findall(r"(?<!\S)(--[a-z-]+)", rest))
-        assert used
+        assert used or name == "verify"  # which needs none
         assert used <= known, (name, used - known)
         needed = {p.opts[0] for p in commands[name].params if p.required and p.opts[0].startswith("--")}
         assert needed <= used, (name, needed - used)

@@ -10,7 +10,7 @@ from medaudit.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = re.compile(
-    r"(?:medaudit|medaudit\.cli\.app)\s+(audit|extract|train|generate|ingest|split|dedup)\b([^;`\n]*)"
+    r"(?:medaudit|medaudit\.cli\.app)\s+(audit|extract|train|generate|ingest|split|dedup|review|release)\b([^;`\n]*)"
 )
 
 

@@ -70,5 +70,5 @@ def _lines(record: Review, audit: Path, out: Path) -> list[str]:
         f"decisions: {out / REVIEW_JSON}",
     ]
     if record.cleared:
-        lines.append(f"then: medaudit release --audit {audit} --review {out} (see docs/review.md)")
+        lines.append(f"then: medaudit release --synthetic S --audit {audit} --review {out} --out RELEASE")
     return lines

@@ -71,5 +71,7 @@ def _lines(record: Review, audit: Path, out: Path) -> list[str]:
     ]
     if record.cleared:
         rest = " --withhold-flagged --train T --holdout H" if record.cleared < record.flagged else ""
-        lines.append(f"then: medaudit release --synthetic S --audit {audit} --review {out} --out RELEASE{rest}")
+        lines.append(
+            f"then: medaudit release --synthetic S --audit {audit} --review {out} --out RELEASE{rest}"
+        )
     return lines

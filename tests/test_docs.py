@@ -10,7 +10,8 @@ from medaudit.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = re.compile(
-    r"(?:medaudit|medaudit\.cli\.app)\s+(audit|extract|train|generate|ingest|split|dedup|keygen|report|release|verify)\b([^;`\n]*)"
+    r"(?:medaudit|medaudit\.cli\.app)\s+"
+    r"(audit|dedup|extract|generate|ingest|keygen|release|report|review|split|train|verify)\b([^;`\n]*)"
 )
 
 

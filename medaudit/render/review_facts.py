@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from medaudit.artifacts.findings import Verdict
 from medaudit.artifacts.review import NamedAs, Reason
 
 
@@ -54,3 +55,4 @@ class ReviewFacts(_Facts):
     stands: int
     withheld: int
     reasons: dict[Reason, int]
+    then: Verdict | None = None  # of the audit without its flags, where all are cleared

@@ -17,7 +17,7 @@ _NOTE_SHOWN = 300
 
 def review_section(facts: ReviewFacts) -> Section:
     """The section of both editions."""
-    blocks: list[Block] = [Paragraph(text=_lead(facts)), _reviewers(facts)]
+    blocks: list[Block] = [Paragraph(text=f"{_lead(facts)} {_then(facts)}"), _reviewers(facts)]
     if facts.reasons:
         blocks.append(Paragraph(text=f"Why not a copy: {_reasons(facts.reasons)}."))
     blocks += [
@@ -44,6 +44,18 @@ def _lead(facts: ReviewFacts) -> str:
         f"at least {say.counted(facts.required_reviewers, 'reviewer')} among them with a sensitivity on planted copies "
         f"whose lower limit is {say.level(facts.required_sensitivity)} or more."
     )
+
+
+def _then(facts: ReviewFacts) -> str:
+    """What a reader may take from it beside the verdict, which is the audit's and stays."""
+    if facts.then is None:
+        return "The verdict above stands."
+    if facts.then == "release-supported":
+        return (
+            "The verdict above is the audit's, before people looked. With all flags cleared its other grounds support "
+            "a release, and medaudit release --review acts on that."
+        )
+    return "The verdict above stands even without the flags: the audit has other grounds, named on the first page."
 
 
 def _reviewers(facts: ReviewFacts) -> Table:

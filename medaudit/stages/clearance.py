@@ -61,11 +61,11 @@ def audit_the_rest(
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
             raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
     copy_network = network_again(first, copy_network)
-    flagged: set[int] = {*record.withheld, *also}
+    flagged: set[int] = set()
     for name in (MATCHES, DETECTOR_MATCHES):
         matches = read_matches(first, name)
         flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
-    flagged -= set(spared)
+    flagged = (flagged - set(spared)) | {*record.withheld, *also}
     if len(flagged) == len(record.withheld):
         raise _not_releasable(
             record, "no single image is flagged, so leaving images out cannot help; train again"

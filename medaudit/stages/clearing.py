@@ -5,6 +5,7 @@ The cohort test, the power, the controls and every other doubt of the audit deci
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medaudit.artifacts.certified_review import CertifiedReview, certified_review
 from medaudit.artifacts.findings import Audit, Bounds
@@ -12,6 +13,9 @@ from medaudit.artifacts.review import Review, open_review
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
 from medaudit.stages.review import tables_of
+
+if TYPE_CHECKING:
+    from medaudit.render.review_facts import ReviewFacts
 
 _NO_BOUND = "flags were cleared by people, so no upper limit of what was missed is stated"
 
@@ -43,6 +47,17 @@ def clearing_of(path: Path | None, audit: Artifact) -> Clearing | None:
     if artifact.lineage.get("audit") != audit.id:
         raise ReviewMismatch(f"{path} is the review of another audit; give the review of this one")
     return Clearing(artifact, review)
+
+
+def review_facts(clearing: Clearing | None, audit: tuple[Artifact, Audit] | None) -> "ReviewFacts | None":
+    """What a report says of a review; with all flags cleared also what the audit says without them."""
+    from medaudit.render.review_facts import ReviewFacts
+
+    if clearing is None or audit is None:
+        return None
+    review, rest = clearing.review, audit[1].without_flags
+    then = rest.verdict if rest is not None and review.cleared == review.flagged else None
+    return ReviewFacts.model_validate(review).model_copy(update={"then": then})
 
 
 def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, CertifiedReview]:

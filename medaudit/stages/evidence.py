@@ -20,7 +20,7 @@ from medaudit.artifacts.findings import (
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.stages.clearance import settings_of
-from medaudit.stages.clearing import Clearing, clearing_of
+from medaudit.stages.clearing import Clearing, clearing_of, review_facts
 
 if TYPE_CHECKING:
     from medaudit.render.confidential import Details, Pictures
@@ -80,6 +80,7 @@ def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evide
     return evidence
 
 
+<<<<<<< HEAD
 def summarise(
     evidence: Evidence, stated: Mapping[str, Any], beside: Mapping[str, Any], *, hide: bool
 ) -> "Summary":
@@ -89,6 +90,11 @@ def summarise(
     """
     from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts
     from medaudit.render.review_facts import ReviewFacts
+=======
+def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool) -> "Summary":
+    """The aggregates; with `hide` small cells are left out."""
+    from medaudit.render.facts import Origin, Summary, extraction_facts
+>>>>>>> review
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
@@ -99,7 +105,7 @@ def summarise(
         **beside,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
-        review=ReviewFacts.model_validate(evidence.clearing.review) if evidence.clearing else None,
+        review=review_facts(evidence.clearing, evidence.audit),
         origin=Origin(
             versions=dict(manifest["versions"]),
             seed=manifest["seed"],

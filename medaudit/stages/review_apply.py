@@ -70,5 +70,8 @@ def _lines(record: Review, audit: Path, out: Path) -> list[str]:
         f"decisions: {out / REVIEW_JSON}",
     ]
     if record.cleared:
-        lines.append(f"then: medaudit release --audit {audit} --review {out} (see docs/review.md)")
+        rest = " --withhold-flagged --train T --holdout H" if record.cleared < record.flagged else ""
+        lines.append(
+            f"then: medaudit release --synthetic S --audit {audit} --review {out} --out RELEASE{rest}"
+        )
     return lines

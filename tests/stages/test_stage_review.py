@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import release_parts
 import review_parts as parts
 
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
@@ -353,7 +354,8 @@ def test_the_report_names_cleared_flags_by_edition(work: Path, tmp_path: Path) -
     titles = [section["title"] for section in shown["sections"]]
     assert "Flags that people looked at" in titles and "Flags, decision by decision" not in titles
     text = json.dumps(shown) + (tmp_path / "out" / "report.html").read_text()
-    assert "Of 2 flagged images 2 were cleared" in text and "chest radiologist" in text
+    assert "Of 2 flagged images 2 were cleared" in text and "other grounds support a release" in text
+    assert "chest radiologist" in text
     assert (
         "the anatomy differs" in text
         and "Canary" not in text
@@ -365,3 +367,31 @@ def test_the_report_names_cleared_flags_by_edition(work: Path, tmp_path: Path) -
     assert "&lt;b&gt;bed 7" in html and "<b>bed" not in html
     with pytest.raises(ReviewMismatch):
         report.run([another(work, tmp_path / "B")], tmp_path / "x", review=reviewed)
+
+
+def test_what_is_not_on_the_page_stays_flagged(work: Path, tmp_path: Path) -> None:
+    outcome = review.run(work / "A", work / "T", work / "S", tmp_path / "P", pairs=1)
+    assert outcome.data["not_shown"] == 1 and any("not on it" in line for line in outcome.lines)
+    bodies = [parts.verdicts(tmp_path / "P", reviewer=name) for name in ("one", "two")]
+    record = open_review(applied(work, tmp_path / "R", *bodies, page=tmp_path / "P"))[1]
+    assert (record.cleared, record.stands) == (1, 1)
+    assert [one.why for one in record.images if one.decision == "stands"] == [
+        "it was not shown to a reviewer"
+    ]
+    with pytest.raises(ReviewMismatch, match="another page"):
+        applied(work, tmp_path / "R2", *bodies)
+
+
+def test_without_controls_nobody_is_known_to_see_and_nothing_is_cleared(work: Path, tmp_path: Path) -> None:
+    review.run(work / "A", work / "T", work / "S", tmp_path / "P", controls=0)
+    bodies = [parts.verdicts(tmp_path / "P", reviewer=name) for name in ("one", "two")]
+    record = open_review(applied(work, tmp_path / "R", *bodies, page=tmp_path / "P"))[1]
+    assert record.cleared == 0 and record.reviewers[0].sensitivity is None
+
+
+def test_an_audit_that_flags_nothing_has_nothing_to_review(tmp_path: Path) -> None:
+    made = release_parts.make_cohort(tmp_path / "S")
+    release_parts.make_audit(tmp_path / "A", made.id)
+    with pytest.raises(UsageProblem, match="nothing to review"):
+        review.run(tmp_path / "A", tmp_path / "T", tmp_path / "S")
+    assert not (tmp_path / "A.review").exists()

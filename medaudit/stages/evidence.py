@@ -80,7 +80,6 @@ def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evide
     return evidence
 
 
-<<<<<<< HEAD
 def summarise(
     evidence: Evidence, stated: Mapping[str, Any], beside: Mapping[str, Any], *, hide: bool
 ) -> "Summary":
@@ -89,12 +88,6 @@ def summarise(
     `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
     """
     from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts
-    from medaudit.render.review_facts import ReviewFacts
-=======
-def summarise(evidence: Evidence, institution: str, protocol: str, *, hide: bool) -> "Summary":
-    """The aggregates; with `hide` small cells are left out."""
-    from medaudit.render.facts import Origin, Summary, extraction_facts
->>>>>>> review
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest

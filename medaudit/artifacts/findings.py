@@ -294,6 +294,18 @@ class Remainder(Record):
     wording: str
 
 
+class LedgerRecord(Record):
+    """An audit under a site's ledger: its number, and what was released before and audited with it."""
+
+    number: int  # audits of the same training patients so far, this one included
+    site_alpha: float  # of which this audit's alpha is a part
+    releases: list[str]  # ids of the earlier releases
+    cohorts: list[str]  # of their synthetic cohorts
+    withheld: list[list[int]]  # rows of each that did not go out
+    released_before: int  # images of `counts.synthetic` that are not of S
+    flagged_before: int  # of `counts.flagged`
+
+
 class Audit(Record):
     """The whole of `audit.json`."""
 
@@ -316,6 +328,7 @@ class Audit(Record):
     reidentification: Reidentification | None = None
     remainder: Remainder | None = None  # None: nothing was flagged, or this was the second look already
     next_steps: list[str] = Field(default_factory=list)  # what would change the verdict
+    ledger: LedgerRecord | None = None  # None: not under a ledger
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from medaudit.cli import audits, cohorts, evidence, models
+from medaudit.cli import audits, cohorts, evidence, ledger, models
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
@@ -42,7 +42,7 @@ def _root(
     """Find patients' scans among synthetic radiographs before the images are published."""
 
 
-for room in (cohorts, models, audits, evidence):
+for room in (cohorts, models, audits, evidence, ledger):
     room.register(app)
 
 

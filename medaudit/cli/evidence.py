@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from medaudit.cli.options import CopyNetwork, Device, Json, Out, Quiet, Seed, Synthetic
+from medaudit.cli.options import (
+    CopyNetwork,
+    Device,
+    Json,
+    LedgerOption,
+    Out,
+    Quiet,
+    RecordedBy,
+    Seed,
+    Synthetic,
+    WithRelease,
+    refuse_without_ledger,
+)
 from medaudit.cli.screen import carry_out
 
 
@@ -82,6 +94,13 @@ def release(
     train: Annotated[Path | None, typer.Option("--train", help="T, with --withhold-flagged.")] = None,
     holdout: Annotated[Path | None, typer.Option("--holdout", help="H, with --withhold-flagged.")] = None,
     copy_network: CopyNetwork = None,
+    ledger: LedgerOption = None,
+    with_release: WithRelease = None,
+    receiver: Annotated[
+        list[str] | None,
+        typer.Option("--receiver", help="Who gets it, for the ledger: told when it is withdrawn."),
+    ] = None,
+    by: RecordedBy = "",
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -91,11 +110,19 @@ def release(
 
     Example: medaudit release --synthetic work/S --audit work/A --out work/release
     """
+    from functools import partial
+
+    from medaudit.stages import recorded
     from medaudit.stages import release as stage
 
+    refuse_without_ledger(ledger, with_release=with_release, receiver=receiver)
+    run = stage.run
+    if ledger is not None:
+        book = recorded.Book(ledger, by, date)
+        run = partial(recorded.release, book, with_release or (), receiver or ())
     carry_out(
         "release",
-        lambda screen: stage.run(
+        lambda screen: run(
             synthetic,
             audit,
             out,

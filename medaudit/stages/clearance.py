@@ -8,6 +8,7 @@ from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
 from medaudit.progress import Progress
+from medaudit.protocol.together import Begin
 
 _ADVICE = {
     "do-not-release": "release again with --withhold-flagged, or train again with less memorization",
@@ -46,6 +47,7 @@ def audit_the_rest(
     seed: int,
     progress: Progress,
     copy_network: str | None = None,
+    begin: Begin | None = None,
 ) -> tuple[Artifact, Audit]:
     """Set the flagged rows aside and audit what is left into `out`, with what is left of the error budget."""
     from medaudit.stages import audit
@@ -53,6 +55,10 @@ def audit_the_rest(
 
     if train is None or holdout is None:
         raise UsageProblem("--withhold-flagged audits the rest again; give --train and --holdout")
+    if record.ledger is not None and record.ledger.flagged_before:
+        raise _not_releasable(
+            record, "flagged images are out already, so withholding cannot help; withdraw that release"
+        )
     for path, role in ((train, "train"), (holdout, "holdout")):
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
             raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
@@ -81,6 +87,7 @@ def audit_the_rest(
         withheld=tuple(sorted(flagged)),
         alpha_spent=settings.alpha / 2,
         copy_network=copy_network,
+        begin=begin,
     )
     return audit_of(cohort, out)
 

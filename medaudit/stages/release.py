@@ -13,6 +13,7 @@ from medaudit.artifacts.store import Artifact, Draft, Request, finished, version
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.protocol.together import Begin
 from medaudit.stages.clearance import audit_of, audit_the_rest, require_clearance, settings_of
 from medaudit.stages.outcome import Outcome
 
@@ -36,12 +37,13 @@ def run(
     device: str = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
+    begin: Begin | None = None,
 ) -> Outcome:
     """Write the cleared rows of S to `out`.
 
     `date` is YYYYMMDD or empty; `copy_network`: the encoder that the audit was given by path. Raises CohortMismatch
     for an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20),
-    UsageProblem for options that do not fit.
+    UsageProblem for options that do not fit. `begin`: the ledger that the audit was made under (stages/recorded).
     """
     options: dict[str, Any] = {
         "format": format,
@@ -54,17 +56,22 @@ def run(
     _check_options(options)
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
+    if record.ledger is not None and begin is None:
+        raise UsageProblem(
+            f"{audit} was made under a ledger; give it as --ledger, so that it knows of the release"
+        )
     parents = {"synthetic": cohort.id}
     if withhold_flagged and record.verdict == "do-not-release":
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
-            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network
+            cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network, begin
         )
     require_clearance(record, again="audit_before_withholding" in parents)
     request = Request("release", options, parents={**parents, "audit": artifact.id})
     rows = np.setdiff1d(cohort.in_use, np.array(record.withheld, dtype=np.int64))
-    if len(rows) != record.counts.synthetic:
+    before = record.ledger.released_before if record.ledger is not None else 0
+    if len(rows) + before != record.counts.synthetic:
         raise CohortMismatch(
             f"{audit} looked at another number of images than would be released; run the audit again"
         )

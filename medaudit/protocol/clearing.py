@@ -1,0 +1,82 @@
+"""Whether the ledger allows a release: what an audit alone cannot know."""
+
+from collections.abc import Sequence
+
+from medaudit.artifacts.cohort import Cohort
+from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.ledger import Event, Ledger
+from medaudit.artifacts.store import Artifact, Request
+from medaudit.config import AuditSettings
+from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
+from medaudit.protocol.history import people_in, standing_releases, withdrawn
+from medaudit.protocol.sides import Side
+from medaudit.protocol.together import Earlier, Share
+
+
+def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> None:
+    """Raise the one-line error of the first thing that forbids releasing what this audit looked at.
+
+    CohortMismatch when the audit is not in the ledger or left out an earlier release; NotReleasable for a withdrawn
+    release's cohort and for training patients who were withdrawn. The chain is checked first (LedgerBroken).
+    """
+    events = ledger.check()
+    _require_recorded(ledger, events, audit, record)
+    synthetic, train = audit.lineage["synthetic"], audit.lineage["train"]
+    people = people_in(ledger, events, train)
+    gone = people.names & withdrawn(events, "patient").keys()
+    if gone:
+        who = "1 patient" if len(gone) == 1 else f"{len(gone)} patients"
+        raise NotReleasable(
+            f"{who} of the training cohort withdrew; make the cohort again without them and train again"
+        )
+    ended = withdrawn(events, "release")
+    if any(
+        event.subject in ended and event.body["synthetic"] == synthetic
+        for event in events
+        if event.kind == "release"
+    ):
+        raise NotReleasable("a release of this synthetic cohort was withdrawn; it is not released again")
+    seen = set(record.ledger.releases) if record.ledger is not None else set()
+    missed = [
+        event
+        for event, _ in standing_releases(ledger, events, people, synthetic)
+        if event.subject not in seen
+    ]
+    if missed:
+        what = "1 earlier release" if len(missed) == 1 else f"{len(missed)} earlier releases"
+        raise CohortMismatch(
+            f"{what} of the same training patients stand in the ledger and were not audited together with this one; "
+            "run medaudit audit again with --with-release"
+        )
+
+
+def _require_recorded(ledger: Ledger, events: Sequence[Event], audit: Artifact, record: Audit) -> None:
+    known = {event.subject for event in events if event.kind in ("audit", "review")}
+    if audit.id not in known or record.ledger is None:
+        raise CohortMismatch(
+            f"{audit.path} is no audit that {ledger.path} knows; run medaudit audit with this --ledger"
+        )
+
+
+def second_look(
+    record: Audit,
+    given: Sequence[Cohort],
+    request: Request,
+    settings: AuditSettings,
+    sides: tuple[Side, Side, Side],
+) -> Share:
+    """The place of the audit of what is left: that of the first look, whose alpha covers both (protocol/remainder).
+
+    Raises UsageProblem when the earlier cohorts of the first look are not given again.
+    """
+    place = record.ledger
+    assert place is not None  # require_ledger_clearance saw to it
+    known = {cohort.id: cohort for cohort in given}
+    if set(place.cohorts) != known.keys():
+        raise UsageProblem("give the cohorts that the audit was given as --with-release again, and no others")
+    earlier = tuple(
+        Earlier(release, known[cohort], tuple(withheld))
+        for release, cohort, withheld in zip(place.releases, place.cohorts, place.withheld, strict=True)
+    )
+    model = sides[2].cohort.artifact.lineage.get("model")
+    return Share(place.number, place.site_alpha, settings.alpha, earlier, model)

@@ -29,24 +29,23 @@ def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> 
         raise NotReleasable(
             f"{who} of the training cohort withdrew; make the cohort again without them and train again"
         )
-    ended = withdrawn(events, "release")
-    if any(
-        event.subject in ended and event.body["synthetic"] == synthetic
-        for event in events
-        if event.kind == "release"
-    ):
+    before = [event for event in events if event.kind == "release" and event.body["synthetic"] == synthetic]
+    if any(event.subject in withdrawn(events, "release") for event in before):
         raise NotReleasable("a release of this synthetic cohort was withdrawn; it is not released again")
+    if any(audit.id == event.body["cleared_by"] for event in before):
+        return  # the same images in another form, or the same call again: nothing new goes out
     seen = set(record.ledger.releases) if record.ledger is not None else set()
-    missed = [
-        event
-        for event, _ in standing_releases(ledger, events, people, synthetic)
-        if event.subject not in seen
-    ]
+    standing = standing_releases(ledger, events, people, synthetic)
+    missed = [event for event, _ in standing if event.subject not in seen]
     if missed:
-        what = "1 earlier release" if len(missed) == 1 else f"{len(missed)} earlier releases"
+        what = (
+            "1 earlier release of the same training patients stands"
+            if len(missed) == 1
+            else f"{len(missed)} earlier releases of the same training patients stand"
+        )
         raise CohortMismatch(
-            f"{what} of the same training patients stand in the ledger and were not audited together with this one; "
-            "run medaudit audit again with --with-release"
+            f"{what} in the ledger, not audited together with this one; run medaudit audit again with "
+            "--with-release"
         )
 
 

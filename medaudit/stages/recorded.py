@@ -97,6 +97,7 @@ def release(
         facts = {
             "release_id": read_certificate(out / CERTIFICATE).release_id,
             "audit": artifact.id,
+            "cleared_by": first.id,
             **{role: artifact.lineage.get(role) for role in ("train", "holdout", "synthetic")},
             "model": _model_of(synthetic),
             "images": done.manifest["images"],

@@ -19,13 +19,13 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _audit(body: Mapping[str, Any]) -> str:
-    looked = " (second look)" if body.get("second_look_of") else ""
-    return f"{body['verdict']}, {body['flagged']:,} of {body['images']:,} flagged{looked}"
+    looked = ", 2nd look" if body.get("second_look_of") else ""
+    return f"{body['verdict']}, {body['flagged']:,}/{body['images']:,} flagged{looked}"
 
 
 def _release(body: Mapping[str, Any]) -> str:
-    to = f" to {_plural(len(body['receivers']), 'receiver')}" if body["receivers"] else ""
-    return f"{_plural(body['images'], 'image')} of {short(body['synthetic'])}{to}"
+    to = f", {_plural(len(body['receivers']), 'receiver')}" if body["receivers"] else ""
+    return f"{_plural(body['images'], 'image')}{to}"
 
 
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -34,9 +34,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "budget": lambda body: f"audit {body['number']}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}",
     "audit": _audit,
     "extract": lambda body: f"{body['verdict']}, {_plural(body['patients'], 'patient')} extracted",
-    "review": lambda body: (
-        f"of {short(body['audit'])}, {body['cleared']:,} cleared, {body['withheld']:,} withheld"
-    ),
+    "review": lambda body: f"{body['cleared']:,} cleared, {body['withheld']:,} withheld",
     "release": _release,
     "withdrawal": lambda body: body["reason"],
 }

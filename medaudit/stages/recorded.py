@@ -145,5 +145,5 @@ def _recorded(outcome: Outcome, book: Book, kind: Kind, subject: str, facts: Map
         head = ledger.events()[-1].hash
     said = f"recorded in {book.path}, row {event.number}; head {head}"
     lines = [*(line for line in outcome.lines if not line.startswith(f"recorded in {book.path}, row")), said]
-    data = {**outcome.data, "ledger": {"row": event.number, "kind": kind, "head": head}}
+    data = {**outcome.data, "recorded": {"row": event.number, "kind": kind, "head": head}}
     return replace(outcome, lines=tuple(lines), data=data)

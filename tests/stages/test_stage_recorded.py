@@ -4,6 +4,8 @@ The story in one ledger: S1 is audited and released, S2 is audited with it and r
 """
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,7 +84,7 @@ def test_two_releases_go_out_and_the_ledger_tells_the_story(story: SimpleNamespa
     ]  # fmt: skip
     head = rows(story.folder)[-1].hash
     assert story.again.lines[-1] == f"recorded in {story.folder / 'site.ledger'}, row 9; head {head}"
-    assert story.again.data["ledger"] == {"row": 9, "kind": "release", "head": head}
+    assert story.again.data["recorded"] == {"row": 9, "kind": "release", "head": head}
     body = rows(story.folder, "release")[0].body
     assert body["images"] == 24 and body["withheld"] == [] and body["receivers"] == ["University B"]
     assert body["date"] == "20261101" and body["by"] == "data office" and body["model"] == "01" * 32
@@ -121,6 +123,20 @@ def test_the_second_audit_covers_both_releases(story: SimpleNamespace) -> None:
     assert len(np.load(story.folder / "R2" / "images.npz")["images"]) == 24  # only the new ones go out
 
 
+def test_the_ledger_names_patients_only_where_a_withdrawal_needs_them(copy: Path) -> None:
+    stage.withdraw(copy / "site.ledger", PATIENT, None, "consent withdrawn")
+    for event in rows(copy):
+        named = "p-0000" in event.text + event.subject
+        assert named == (event.kind == "withdrawal")
+        assert str(copy) not in event.text and ".png" not in event.text
+    stage.export(copy / "site.ledger", copy / "out.jsonl")
+    assert (copy / "out.jsonl").read_text().count("p-0000") == 1
+    for name in ("A1", "A2"):
+        assert "p-0000" not in (copy / name / "audit.json").read_text()
+    for file in (copy / "R2").glob("*.json"):
+        assert "p-0000" not in file.read_text() and str(copy) not in file.read_text()
+
+
 def test_repeats_change_nothing(copy: Path) -> None:
     before = (copy / "site.ledger").read_bytes(), file_sha256(copy / "A2" / "manifest.json"), rows(copy)
     audit(copy, "S1", "A1")
@@ -128,7 +144,7 @@ def test_repeats_change_nothing(copy: Path) -> None:
     outcome = release(copy, "S1", "A1", "R1", receivers=["University B"])
     release(copy, "S2", "A2", "R2")
     assert rows(copy) == before[2] and file_sha256(copy / "A2" / "manifest.json") == before[1]
-    assert outcome.data["ledger"]["row"] == 6
+    assert outcome.data["recorded"]["row"] == 6
 
 
 def test_what_was_made_but_not_recorded_is_recorded_by_the_next_call(
@@ -219,7 +235,8 @@ def test_a_copy_among_what_is_out_already_stops_the_next_release(tmp_path: Path)
     audit(tmp_path, "S1", "A1")
     first = open_audit(tmp_path / "A1")[0]
     facts = {
-        "synthetic": first.lineage["synthetic"], "train": first.lineage["train"], "audit": first.id, "cleared_by": first.id, "images": 24,
+        "synthetic": first.lineage["synthetic"], "train": first.lineage["train"], "audit": first.id,
+        "cleared_by": first.id, "images": 24,
         "withheld": [], "receivers": ["University B"], "release_id": "e" * 64, "model": None, "date": "",
     }  # fmt: skip
     with Ledger(tmp_path / "site.ledger", write=True) as ledger:
@@ -242,7 +259,9 @@ def test_a_copy_among_what_is_out_already_stops_the_next_release(tmp_path: Path)
     # withdrawn, it need not be given any more, and the next audit is of S2 alone
     done = stage.withdraw(tmp_path / "site.ledger", None, "dddddddd", "a copy was found", "20261120")
     assert "- tell University B" in done.lines
-    assert audit(tmp_path, "S2", "A3").exit_code == 0 or record(tmp_path, "A3").counts.flagged == 0
+    audit(tmp_path, "S2", "A3")
+    alone = record(tmp_path, "A3")
+    assert alone.counts.flagged == 0 and alone.ledger and alone.ledger.releases == []
     with pytest.raises(NotReleasable, match="was withdrawn; it is not released again"):
         release(tmp_path, "S1", "A1", "R1")
 
@@ -298,6 +317,21 @@ def test_a_withdrawn_patient_stops_every_further_release(copy: Path) -> None:
     release(copy, "S3", "A3", "R3", format="png")
 
 
+def test_one_release_at_a_time(copy: Path) -> None:
+    """Two at once would not know of each other."""
+    program = (
+        "import sys, time; from pathlib import Path; from medaudit.artifacts.store import lock_file\n"
+        "lock_file(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(copy / ".site.ledger.release")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stdout.readline() == "held\n"
+        with pytest.raises(UsageProblem, match="another release under"):
+            release(copy, "S2", "A2", "R3", format="png")
+        child.kill()
+    release(copy, "S2", "A2", "R3", format="png")
+
+
 def test_a_held_out_patient_who_withdraws_is_found_too(copy: Path) -> None:
     outcome = stage.withdraw(copy / "site.ledger", OTHER, None, "consent withdrawn")
     assert outcome.data["held_out"] == [open_artifact(copy / "H").id]
@@ -317,7 +351,7 @@ def test_a_withdrawn_release_is_not_released_again(copy: Path) -> None:
 def test_a_review_is_recorded_and_its_findings_may_be_released(copy: Path) -> None:
     outcome = Outcome(("reviewed",))
     done = recorded.record_review(book(copy), copy / "A2", "f" * 64, cleared=1, withheld=2, outcome=outcome)
-    assert done.data["ledger"]["kind"] == "review"
+    assert done.data["recorded"]["kind"] == "review"
     body = rows(copy, "review")[0].body
     assert body["audit"] == open_artifact(copy / "A2").id and (body["cleared"], body["withheld"]) == (1, 2)
     withdrawn = stage.withdraw(copy / "site.ledger", PATIENT, None, "consent withdrawn")

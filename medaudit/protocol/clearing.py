@@ -1,6 +1,7 @@
 """Whether the ledger allows a release: what an audit alone cannot know."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import Audit
@@ -13,16 +14,15 @@ from medaudit.protocol.sides import Side
 from medaudit.protocol.together import Earlier, Share
 
 
-def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> None:
-    """Raise the one-line error of the first thing that forbids releasing what this audit looked at.
+def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> dict[str, Any]:
+    """The facts of this audit's row; or the one-line error of the first thing that forbids a release under it.
 
     CohortMismatch when the audit is not in the ledger or left out an earlier release; NotReleasable for a withdrawn
     release's cohort and for training patients who were withdrawn. The chain is checked first (LedgerBroken).
     """
     events = ledger.check()
-    _require_recorded(ledger, events, audit, record)
-    synthetic, train = audit.lineage["synthetic"], audit.lineage["train"]
-    people = people_in(ledger, events, train)
+    facts = _recorded(ledger, events, audit, record)
+    synthetic, people = facts["synthetic"], people_in(ledger, events, facts["train"])
     gone = people.names & withdrawn(events, "patient").keys()
     if gone:
         who = "1 patient" if len(gone) == 1 else f"{len(gone)} patients"
@@ -33,10 +33,13 @@ def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> 
     if any(event.subject in withdrawn(events, "release") for event in before):
         raise NotReleasable("a release of this synthetic cohort was withdrawn; it is not released again")
     if any(audit.id == event.body["cleared_by"] for event in before):
-        return  # the same images in another form, or the same call again: nothing new goes out
-    seen = set(record.ledger.releases) if record.ledger is not None else set()
-    standing = standing_releases(ledger, events, people, synthetic)
-    missed = [event for event, _ in standing if event.subject not in seen]
+        return facts  # the same images in another form, or the same call again: nothing new goes out
+    looked_at = _looked_at(record)
+    missed = [
+        body
+        for _, body in standing_releases(ledger, events, people, synthetic)
+        if not looked_at.get(body["synthetic"], {-1}) <= set(body["withheld"])
+    ]
     if missed:
         what = (
             "1 earlier release of the same training patients stands"
@@ -47,14 +50,25 @@ def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> 
             f"{what} in the ledger, not audited together with this one; run medaudit audit again with "
             "--with-release"
         )
+    return facts
 
 
-def _require_recorded(ledger: Ledger, events: Sequence[Event], audit: Artifact, record: Audit) -> None:
-    known = {event.subject for event in events if event.kind in ("audit", "review")}
-    if audit.id not in known or record.ledger is None:
+def _recorded(ledger: Ledger, events: Sequence[Event], audit: Artifact, record: Audit) -> dict[str, Any]:
+    """The audit's row, or the one of the audit that was reviewed."""
+    reviewed = {event.subject: event.body["audit"] for event in events if event.kind == "review"}
+    known = {event.subject: event.body for event in events if event.kind == "audit"}
+    facts = known.get(audit.id) or known.get(reviewed.get(audit.id, ""))
+    if facts is None or record.ledger is None:
         raise CohortMismatch(
             f"{audit.path} is no audit that {ledger.path} knows; run medaudit audit with this --ledger"
         )
+    return facts
+
+
+def _looked_at(record: Audit) -> dict[str, set[int]]:
+    """By earlier synthetic cohort that this audit looked at: the rows that it left out."""
+    place = record.ledger
+    return {} if place is None else dict(zip(place.cohorts, map(set, place.withheld), strict=True))
 
 
 def second_look(

@@ -90,17 +90,17 @@ def withdrawn(events: Sequence[Event], what: str) -> dict[str, dict[str, Any]]:
 def standing_releases(
     ledger: Ledger, events: Sequence[Event], train: People, synthetic: str
 ) -> list[tuple[Event, dict[str, Any]]]:
-    """Releases of the same people's likeness that a new one is audited together with: those of other cohorts, not
-    withdrawn. Two releases of one synthetic cohort hold the same images; the one with more of them speaks."""
+    """Releases that concern the same people and that a new one is audited together with: of other synthetic cohorts,
+    not withdrawn; one for each cohort, its `withheld` being the rows that no release of it let out."""
     gone = withdrawn(events, "release")
-    most: dict[str, tuple[Event, dict[str, Any]]] = {}
+    standing: dict[str, tuple[Event, dict[str, Any]]] = {}
     for event, body in concerning(ledger, events, "release", train):
-        before = most.get(body["synthetic"])
         if event.subject in gone or body["synthetic"] == synthetic:
             continue
-        if before is None or body["images"] > before[1]["images"]:
-            most[body["synthetic"]] = (event, body)
-    return list(most.values())
+        first, known = standing.get(body["synthetic"], (event, body))
+        inside = sorted(set(known["withheld"]) & set(body["withheld"]))
+        standing[body["synthetic"]] = (first, {**known, "withheld": inside})
+    return list(standing.values())
 
 
 @dataclass

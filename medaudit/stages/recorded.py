@@ -83,7 +83,7 @@ def release(
     with locked(book.path.with_name(f".{book.path.name}.release"), busy):
         first, record = audit_of(open_cohort(synthetic), audit)
         with Ledger(book.path, write=True) as ledger:
-            require_ledger_clearance(ledger, first, record)
+            about = require_ledger_clearance(ledger, first, record)
         again = partial(second_look, record, earlier)
         outcome = release_stage.run(synthetic, audit, out, begin=again, **options)
         done = open_artifact(out, "release", verify=False)
@@ -98,8 +98,7 @@ def release(
             "release_id": read_certificate(out / CERTIFICATE).release_id,
             "audit": artifact.id,
             "cleared_by": first.id,
-            **{role: artifact.lineage.get(role) for role in ("train", "holdout", "synthetic")},
-            "model": _model_of(synthetic),
+            **{role: about[role] for role in ("train", "holdout", "synthetic", "model")},
             "images": done.manifest["images"],
             "withheld": list(cleared.withheld),
             "receivers": told,
@@ -132,10 +131,6 @@ def _audit_facts(out: Path, note: Mapping[str, str], more: Mapping[str, Any]) ->
         "releases": list(place.releases),
     }
     return artifact.id, {**facts, **note, **more}
-
-
-def _model_of(synthetic: Path) -> str | None:
-    return open_artifact(synthetic, "cohort", verify=False).lineage.get("model")
 
 
 def _recorded(outcome: Outcome, book: Book, kind: Kind, subject: str, facts: Mapping[str, Any]) -> Outcome:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from medaudit.artifacts.ledger import Ledger
 from medaudit.config import AuditSettings
 from medaudit.errors import UsageProblem
-from medaudit.protocol.history import People, concerning, reach_of_patient
+from medaudit.protocol.history import People, concerning, reach_of_patient, standing_releases
 from medaudit.protocol.reserving import _part, checked_note
 
 
@@ -93,3 +93,24 @@ def test_notes_are_one_line(text: str) -> None:
     with pytest.raises(UsageProblem):
         checked_note("--by", text)
     assert checked_note("--by", "Dr Ünal, data office") == "Dr Ünal, data office"
+
+
+def test_what_is_out_is_what_any_standing_release_of_a_cohort_let_out(tmp_path: Path) -> None:
+    released = [
+        ("R1", "S1", [1, 2, 3]),
+        ("R2", "S1", [2, 3, 4]),
+        ("R3", "S2", [5]),
+        ("R4", "S1", []),
+        ("R5", "S3", []),
+    ]
+    with Ledger(tmp_path / "l", write=True) as ledger:
+        who, others = people("A", "ab"), people("B", "yz")
+        for side in (who, others):
+            ledger.append("cohort", side.cohort, side.body(2), (side.cohort, side.names))
+        for name, synthetic, withheld in released:
+            train = "B" if name == "R5" else "A"
+            ledger.append("release", name, {"train": train, "synthetic": synthetic, "withheld": withheld})
+        ledger.append("withdrawal", "release:R4", {})
+        found = standing_releases(ledger, ledger.events(), who, "S9")
+        assert [(event.subject, body["withheld"]) for event, body in found] == [("R1", [2, 3]), ("R3", [5])]
+        assert [event.subject for event, _ in standing_releases(ledger, ledger.events(), who, "S1")] == ["R3"]

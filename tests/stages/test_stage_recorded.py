@@ -16,10 +16,12 @@ import ledger_parts as ledgers
 import numpy as np
 import pytest
 
+from medaudit.artifacts.cohort import CohortWriter
 from medaudit.artifacts.findings import Audit, open_audit, read_matches
 from medaudit.artifacts.ledger import Event, Ledger
-from medaudit.artifacts.store import file_sha256, open_artifact
+from medaudit.artifacts.store import Draft, Request, file_sha256, open_artifact
 from medaudit.errors import CohortMismatch, MedauditError, NotReleasable, UsageProblem
+from medaudit.images.intensity import to_depth
 from medaudit.images.transforms import add_noise
 from medaudit.protocol.together import RELEASED_MATCHES
 from medaudit.stages import ledger as stage
@@ -315,6 +317,26 @@ def test_a_withdrawn_patient_stops_every_further_release(copy: Path) -> None:
     )  # fmt: skip
     assert rows(copy, "budget")[-1].body["number"] == 3
     release(copy, "S3", "A3", "R3", format="png")
+
+
+def test_an_extraction_is_recorded_and_spends_nothing(copy: Path) -> None:
+    with Draft(copy / "model", Request("model", {}, 0)) as draft:
+        draft.file("note.json").write_text("{}\n")
+        model = draft.commit().id
+    facts = {"origin": "synthetic", "role": "synthetic"}
+    with Draft(copy / "S3", Request("cohort", {}, 0, {"model": model})) as draft:
+        writer = CohortWriter(draft, parts.SHAPE, np.uint8)
+        films = to_depth(parts.films([*range(700, 724), 3, 3, 3, 3]), np.uint8)
+        writer.append(films, [{"file": f"{place}"} for place in range(len(films))])
+        writer.finish(note=facts)
+    cohorts = [copy / name for name in ("model", "T", "H", "X")]
+    for _ in range(2):
+        outcome = recorded.extract(book(copy), *cohorts, synthetic=copy / "S3", device="cpu")
+    assert [event.kind for event in rows(copy)].count("extract") == 1 and len(rows(copy, "budget")) == 2
+    body = rows(copy, "extract")[0].body
+    assert body["patients"] == 1 and body["verdict"] == "do-not-release" and outcome.exit_code == 10
+    withdrawn = stage.withdraw(copy / "site.ledger", PATIENT, None, "consent withdrawn")
+    assert model in withdrawn.data["models"] and open_artifact(copy / "X").id in withdrawn.data["findings"]
 
 
 def test_one_release_at_a_time(copy: Path) -> None:

@@ -220,9 +220,7 @@ class Ledger:
         # read-only disk can be checked. Elsewhere a reader may write too, or it could not clear the log away.
         logged = self.path.with_name(self.path.name + "-wal").exists()
         mode = "rw" if write or logged or os.access(self.path.parent, os.W_OK) else "ro&immutable=1"
-        connection = sqlite3.connect(
-            f"{place}?mode={mode}", uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(f"{place}?mode={mode}", uri=True, timeout=_WAIT_S, isolation_level=None)
         connection.execute("PRAGMA synchronous = FULL")
         if not write:
             connection.execute("PRAGMA query_only = 1")

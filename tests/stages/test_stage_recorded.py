@@ -203,6 +203,7 @@ def test_an_earlier_release_must_be_given(copy: Path, story: SimpleNamespace) ->
     assert len(rows(copy)) == size and not (copy / "A3").exists()
 
 
+@pytest.mark.slow
 def test_an_audit_that_began_before_a_release_does_not_clear_the_next(copy: Path) -> None:
     """Two audits run side by side: the first one released makes the other one incomplete."""
     (copy / "site.ledger").unlink()
@@ -227,6 +228,7 @@ def test_an_audit_that_the_ledger_does_not_know(copy: Path) -> None:
     assert not (copy / "R9").exists()
 
 
+@pytest.mark.slow
 def test_a_copy_among_what_is_out_already_stops_the_next_release(tmp_path: Path) -> None:
     """The first audit missed it, as a blind one would: the second finds it, and no withholding helps."""
     ledgers.world(tmp_path)
@@ -268,6 +270,7 @@ def test_a_copy_among_what_is_out_already_stops_the_next_release(tmp_path: Path)
         release(tmp_path, "S1", "A1", "R1")
 
 
+@pytest.mark.slow
 def test_withholding_keeps_the_place_and_looks_at_the_earlier_release_again(copy: Path) -> None:
     copies = np.concatenate([parts.films([3, 8]), parts.films(range(600, 640))])
     ledgers.synthetic(copy / "S3", copies, copy / "T", "03")
@@ -293,6 +296,7 @@ def test_withholding_keeps_the_place_and_looks_at_the_earlier_release_again(copy
     assert fourth.ledger and fourth.ledger.released_before == 88 and fourth.counts.flagged == 0
 
 
+@pytest.mark.slow
 def test_a_withdrawn_patient_stops_every_further_release(copy: Path) -> None:
     path = copy / "site.ledger"
     outcome = stage.withdraw(path, PATIENT, None, "consent withdrawn", "20261120", "data office")

@@ -137,3 +137,15 @@ class IndexMismatch(UsageProblem):
 
 class EmbeddingsMismatch(MedauditError):
     """Saved embeddings are not whole, or were made by another encoder or from other cohorts."""
+
+
+class LedgerUnreadable(UsageProblem):
+    """The file is no ledger of medaudit's, or may not be read or written."""
+
+
+class LedgerTooNew(UsageProblem):
+    """The ledger was written by a later version of medaudit."""
+
+
+class LedgerBroken(MedauditError):
+    """A row of the ledger was changed or removed, or the kept head is not in its chain."""

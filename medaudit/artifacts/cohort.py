@@ -60,6 +60,11 @@ class Cohort:
         """(Y, X) in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def key(self) -> str | None:
+        """Fingerprint of the key of its pseudonyms; None where it is not known."""
+        return self.artifact.manifest.get("key") or self.artifact.settings.get("key")
+
     @cached_property
     def patients(self) -> np.ndarray:
         """(N,) object array of pseudonyms; None where the source named no patient."""

@@ -302,6 +302,18 @@ class WithoutFlags(Record):
     reasons: list[str]  # without a bound: none holds where people clear flags
 
 
+class LedgerRecord(Record):
+    """An audit under a site's ledger: its number, and what was released before and audited with it."""
+
+    number: int  # audits of the same training patients so far, this one included
+    site_alpha: float  # of which this audit's alpha is a part
+    releases: list[str]  # ids of the earlier releases
+    cohorts: list[str]  # of their synthetic cohorts
+    withheld: list[list[int]]  # rows of each that did not go out
+    released_before: int  # images of `counts.synthetic` that are not of S
+    flagged_before: int  # of `counts.flagged`
+
+
 class Audit(Record):
     """The whole of `audit.json`."""
 
@@ -328,6 +340,7 @@ class Audit(Record):
     utility: UtilityRecord | None = (
         None  # no part of the verdict; None: too few images or people, or not asked
     )
+    ledger: LedgerRecord | None = None  # None: not under a ledger
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from medaudit.cli import audits, cohorts, evidence, keys, models, review, words
+from medaudit.cli import audits, cohorts, evidence, keys, ledger, models, review, words
 from medaudit.cli.helping import Group, dress, names
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
@@ -48,7 +48,7 @@ def _root(
     """Find patients' scans among synthetic radiographs before the images are published."""
 
 
-for room in (cohorts, models, audits, evidence, review, keys, words):
+for room in (cohorts, models, audits, evidence, review, keys, ledger, words):
     room.register(app)
 dress(app)
 

@@ -1,6 +1,7 @@
 """Commands that test: audit, extract. Their exit code is the verdict."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +13,22 @@ from medaudit.cli.options import (
     Engine,
     Holdout,
     Json,
+    LedgerOption,
     Memory,
     Model,
     OptionalConfig,
     Out,
     Quiet,
     RayAddress,
+    RecordedBy,
+    RecordedDate,
     SearchEngine,
     Seed,
     Synthetic,
     Train,
+    WithRelease,
     memory_bytes,
+    refuse_without_ledger,
 )
 from medaudit.cli.screen import carry_out
 
@@ -68,6 +74,10 @@ def audit(
     ] = None,
     engine: SearchEngine = Engine.local,
     ray_address: RayAddress = None,
+    ledger: LedgerOption = None,
+    with_release: WithRelease = None,
+    by: RecordedBy = "",
+    date: RecordedDate = "",
     memory: Memory = "1GiB",
     device: Device = "auto",
     seed: Seed = 0,
@@ -82,6 +92,7 @@ def audit(
     """
     from medaudit.config import AuditSettings, load_settings
     from medaudit.stages import audit as stage
+    from medaudit.stages import recorded
 
     settings = load_settings(config, AuditSettings) if config else AuditSettings()
     if image_is_patient:
@@ -89,9 +100,13 @@ def audit(
     if controls is not None:
         settings = settings.model_copy(update={"controls": controls.value})
     working = memory_bytes(memory)
+    refuse_without_ledger(ledger, with_release=with_release)
+    run = stage.run
+    if ledger is not None:
+        run = partial(recorded.audit, recorded.Book(ledger, by, date), with_release or ())
     carry_out(
         "audit",
-        lambda screen: stage.run(
+        lambda screen: run(
             train,
             holdout,
             synthetic,
@@ -131,6 +146,9 @@ def extract(
     ] = None,
     engine: SearchEngine = Engine.local,
     ray_address: RayAddress = None,
+    ledger: LedgerOption = None,
+    by: RecordedBy = "",
+    date: RecordedDate = "",
     memory: Memory = "1GiB",
     device: Device = "auto",
     seed: Seed = 0,
@@ -144,11 +162,13 @@ def extract(
     Example: medaudit extract --model work/model --train work/T --holdout work/H --out work/X
     """
     from medaudit.stages import extract as stage
+    from medaudit.stages import recorded
 
     working = memory_bytes(memory)
+    run = stage.run if ledger is None else partial(recorded.extract, recorded.Book(ledger, by, date))
     carry_out(
         "extract",
-        lambda screen: stage.run(
+        lambda screen: run(
             model,
             train,
             holdout,

@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 import typer
 
 from medaudit.cli.keys import PassphraseFile, passphrase_of
-from medaudit.cli.options import CopyNetwork, Device, Forbid, Json, Out, Quiet, Seed, Synthetic
+from medaudit.cli.options import (
+    CopyNetwork,
+    Device,
+    Forbid,
+    Json,
+    LedgerOption,
+    Out,
+    Quiet,
+    RecordedBy,
+    Seed,
+    Synthetic,
+    WithRelease,
+    refuse_without_ledger,
+)
 from medaudit.cli.screen import carry_out
 
 
@@ -141,6 +154,13 @@ def release(
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: flags that people cleared.")
     ] = None,
+    ledger: LedgerOption = None,
+    with_release: WithRelease = None,
+    receiver: Annotated[
+        list[str] | None,
+        typer.Option("--receiver", help="Who gets it, for the ledger: told when it is withdrawn."),
+    ] = None,
+    by: RecordedBy = "",
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -150,11 +170,19 @@ def release(
 
     Example: medaudit release --synthetic work/S --audit work/A --out work/release
     """
+    from functools import partial
+
+    from medaudit.stages import recorded
     from medaudit.stages import release as stage
 
+    refuse_without_ledger(ledger, with_release=with_release, receiver=receiver)
+    run = stage.run
+    if ledger is not None:
+        book = recorded.Book(ledger, by, date)
+        run = partial(recorded.release, book, with_release or (), receiver or ())
     carry_out(
         "release",
-        lambda screen: stage.run(
+        lambda screen: run(
             synthetic,
             audit,
             out,

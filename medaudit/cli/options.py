@@ -111,3 +111,29 @@ RayAddress = Annotated[
         "machine's cores.",
     ),
 ]
+
+LEDGER_VARIABLE = "MEDAUDIT_LEDGER"
+LedgerFile = Annotated[Path, typer.Option("--ledger", envvar=LEDGER_VARIABLE, help="The site's ledger.")]
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", envvar=LEDGER_VARIABLE, help="The site's ledger, made when absent: record this in it."
+    ),
+]
+WithRelease = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with-release",
+        metavar="COHORT",
+        help="A synthetic cohort that was released before, to be audited together with this one; with --ledger.",
+    ),
+]
+RecordedBy = Annotated[str, typer.Option("--by", envvar="MEDAUDIT_BY", help="Who does this, for the ledger.")]
+RecordedDate = Annotated[str, typer.Option("--date", help="YYYYMMDD, for the ledger.")]
+
+
+def refuse_without_ledger(ledger: Path | None, **given: object) -> None:
+    """Raise UsageProblem for an option that only a ledger can use."""
+    for name, value in given.items():
+        if ledger is None and value:
+            raise UsageProblem(f"--{name.replace('_', '-')} needs --ledger, which knows what was released")

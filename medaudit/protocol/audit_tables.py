@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, REFERENCE
@@ -24,3 +25,9 @@ def tables(case: Case, examined: Sequence[Examined]) -> dict[str, pa.Table]:
         MATCHES: everything.take(pa.array(speaking)),
         REFERENCE: pa.concat_tables(people),
     }
+
+
+def flagged_rows(tables: dict[str, pa.Table]) -> np.ndarray:
+    """Rows of S that any detector flags, ascending, each once."""
+    found = tables[DETECTOR_MATCHES]
+    return np.unique(found.filter(found.column("flagged")).column("synthetic_id").to_numpy())

@@ -23,11 +23,12 @@ from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.audit import examine_cohorts
 from medaudit.protocol.audit_summary import summary
-from medaudit.protocol.audit_tables import tables
+from medaudit.protocol.audit_tables import flagged_rows, tables
 from medaudit.protocol.belonging import open_sides
 from medaudit.protocol.described import Machine, check_memory
 from medaudit.protocol.engines import LOCAL, open_engine
 from medaudit.protocol.outlook import whole_record
+from medaudit.protocol.together import Begin
 from medaudit.stages.encoders import CopyNetwork
 from medaudit.stages.outcome import Outcome
 
@@ -51,12 +52,14 @@ def run(
     memory_bytes: int = MEMORY_BYTES,
     engine: str = LOCAL,
     ray_address: str | None = None,
+    begin: Begin | None = None,
 ) -> Outcome:
     """Audit S against T with H as unseen people; the exit code is the verdict's.
 
     `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha;
     `copy_network`: `train`, or an encoder's path; `keep_encoder`: where to keep the one that is trained;
     `engine`: local or ray, `ray_address`: of a cluster that runs. The engine leaves no trace in the findings.
+    `begin`: asks a ledger for this audit's part of alpha and for what was released before (stages/recorded).
     Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem,
     EncoderProblem, EngineUnavailable, ClusterLost.
     """
@@ -86,14 +89,25 @@ def run(
         seed,
         {name: side.cohort.id for name, side in zip(("train", "holdout", "synthetic"), sides, strict=True)},
     )
+    share = begin(request, settings, sides) if begin is not None else None
+    if share is not None:
+        settings = share.settings(settings)
+        request = share.request(request, settings)
     if finished(out, request) is None:
         with open_engine(engine, ray_address, processor, memory_bytes) as by, Draft(out, request) as draft:
             machine = Machine(processor, memory_bytes, progress, draft.scratch, by)
+            size = len(sides[2].cohort)
+            if share is not None:
+                sides = (*sides[:2], share.joined(sides[2], draft, left_out))
             detectors = network.detectors(sides[0], machine)
             case, examined, plants = examine_cohorts(*sides, detectors, settings, alpha_spent, seed, machine)
             record = whole_record(case, examined, plants, left_out, seed, machine)
+            found = tables(case, examined)
+            if share is not None:
+                record = share.noted(record, flagged_rows(found), size)
+                found = share.parted(found, size)
             write_record(draft.file(AUDIT_JSON), record)
-            for name, table in tables(case, examined).items():
+            for name, table in found.items():
                 pq.write_table(table, draft.file(name))
             draft.commit()
     record = open_audit(out)[1]

@@ -9,6 +9,7 @@ from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
 from medaudit.progress import Progress
+from medaudit.protocol.together import Begin
 
 _ADVICE = {
     "do-not-release": "release again with --withhold-flagged, or train again with less memorization",
@@ -49,6 +50,7 @@ def audit_the_rest(
     copy_network: str | None = None,
     spared: Collection[int] = (),
     also: tuple[int, ...] = (),
+    begin: Begin | None = None,
 ) -> tuple[Artifact, Audit]:
     """Set the flagged rows aside, but the `spared` ones whose flags people cleared, and those in `also`, and audit what
     is left into `out`, with what is left of the error budget."""
@@ -57,6 +59,10 @@ def audit_the_rest(
 
     if train is None or holdout is None:
         raise UsageProblem("withholding audits the rest again; give --train and --holdout")
+    if record.ledger is not None and record.ledger.flagged_before:
+        raise _not_releasable(
+            record, "flagged images are out already, so withholding cannot help; withdraw that release"
+        )
     for path, role in ((train, "train"), (holdout, "holdout")):
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
             raise CohortMismatch(f"{path} is not the cohort that the audit calls {role}; give the same again")
@@ -88,6 +94,7 @@ def audit_the_rest(
         withheld=tuple(sorted(flagged)),
         alpha_spent=settings.alpha / 2,
         copy_network=copy_network,
+        begin=begin,
     )
     return audit_of(cohort, out)
 

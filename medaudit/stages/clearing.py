@@ -68,6 +68,10 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
     """
     from medaudit.protocol.review_pairs import flagged_pairs, unclearable
 
+    if record.ledger is not None and record.ledger.flagged_before:
+        raise NotReleasable(
+            "flagged images are out already, and no review of this cohort clears them; withdraw that release"
+        )
     tables = tables_of(audit)
     flagged = set(flagged_pairs(tables))
     standing = {image for image, _ in flagged - clearing.pairs} | set(unclearable(tables))

@@ -72,7 +72,8 @@ def run(
             pq.write_table(groups, draft.file(GROUPS))
             marked = _marked(source, groups)
             facts = {name: fact for name, fact in source.artifact.manifest.items() if name not in _OWN}
-            write_subset(draft, marked, np.arange(len(source)), note={**facts, "duplicates": counts})
+            note = {**facts, "key": source.key, "duplicates": counts}
+            write_subset(draft, marked, np.arange(len(source)), note=note)
     return _outcome(out, source, against)
 
 

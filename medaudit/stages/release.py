@@ -10,8 +10,9 @@ from medaudit.artifacts.certificate import CERTIFICATE, last_day, read_certifica
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.store import Request, finished
 from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch
+from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.protocol.together import Begin
 from medaudit.stages import linting
 from medaudit.stages.clearance import (
     audit_of,
@@ -54,6 +55,7 @@ def run(
     device: str = "auto",
     seed: int = 0,
     progress: Progress = SILENT,
+    begin: Begin | None = None,
 ) -> Outcome:
     """Write the cleared rows of S to `out`; `review`: people's decisions on the audit's flags.
 
@@ -63,7 +65,7 @@ def run(
     Every file is looked through before it is put in place: for films and file names of `train` and `holdout`, where
     given, and for the words of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch for
     an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20), UsageProblem
-    for options that do not fit, KeyProblem.
+    for options that do not fit, KeyProblem. `begin`: the ledger that the audit was made under (stages/recorded).
     """
     options: dict[str, Any] = {
         "format": format,
@@ -80,6 +82,10 @@ def run(
     options["signer"] = key.public.text if key else ""
     cohort = open_cohort(synthetic)
     artifact, record = audit_of(cohort, audit)
+    if record.ledger is not None and begin is None:
+        raise UsageProblem(
+            f"{audit} was made under a ledger; give it as --ledger, so that it knows of the release"
+        )
     parents, lineage = {"synthetic": cohort.id}, artifact.lineage
     clearing = clearing_of(review, artifact)
     spared = clearing.images if clearing else set()
@@ -92,7 +98,7 @@ def run(
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
         artifact, record = audit_the_rest(
             cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network,
-            spared=spared, also=letters,
+            spared=spared, also=letters, begin=begin,
         )  # fmt: skip
     if clearing and record.counts.flagged:
         parents["review"] = clearing.artifact.id
@@ -101,7 +107,8 @@ def run(
     require_clearance(record, again="audit_before_withholding" in parents)
     request = Request("release", options, parents={**parents, "audit": artifact.id})
     rows = np.setdiff1d(cohort.in_use, np.array(record.withheld, dtype=np.int64))
-    if len(rows) != record.counts.synthetic:
+    before = record.ledger.released_before if record.ledger is not None else 0
+    if len(rows) + before != record.counts.synthetic:
         raise CohortMismatch(
             f"{audit} looked at another number of images than would be released; run the audit again"
         )

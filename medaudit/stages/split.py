@@ -85,7 +85,7 @@ def _write(source: Cohort, out: Path, request: Request, role: str, rows: np.ndar
     facts = source.artifact.manifest
     kept = {name: facts[name] for name in ("origin", "layout", "warnings") if name in facts}
     with Draft(out, request) as draft:
-        return write_subset(draft, source, rows, note={**kept, "role": role})
+        return write_subset(draft, source, rows, note={**kept, "role": role, "key": source.key})
 
 
 def _outcome(

@@ -14,7 +14,7 @@ from medaudit.errors import CohortMismatch, MedauditError, NotReleasable, UsageP
 
 COMMANDS = {
     "inspect", "ingest", "split", "dedup", "index", "train", "generate", "audit", "extract", "report", "release",
-    "verify", "demo", "explain",
+    "verify", "demo", "explain", "keygen", "review", "ledger",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -128,3 +128,16 @@ def test_what_cannot_be_split(tmp_path: Path, options: dict) -> None:
     with pytest.raises(UsageProblem, match="two folders"):
         split.run(source, tmp_path / "T", tmp_path / "T")
     assert not (tmp_path / "T").exists()
+
+
+def test_the_key_of_the_pseudonyms_stays_known(tmp_path: Path) -> None:
+    """A ledger compares patients of two cohorts only under one key."""
+    with Draft(tmp_path / "C", Request("cohort", {"key": "0f1e2d3c"})) as draft:
+        writer = CohortWriter(draft, (3, 5), np.uint8)
+        writer.append(
+            np.zeros((8, 3, 5), np.uint8), [{"file": f"{i}", "patient": f"p-{i}"} for i in range(8)]
+        )
+        writer.finish(note={"origin": "real", "role": "all"})
+    split.run(tmp_path / "C", tmp_path / "A", tmp_path / "B")
+    split.run(tmp_path / "A", tmp_path / "D", tmp_path / "E")
+    assert {open_cohort(tmp_path / name).key for name in "ABCDE"} == {"0f1e2d3c"}

@@ -1,0 +1,92 @@
+"""A row of the ledger in one line, and what a withdrawal asks for, in words."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from medaudit.artifacts.ledger import Event
+from medaudit.protocol.history import Reach
+
+SHORT = 12  # hex digits of an id that a line shows
+
+
+def short(name: str) -> str:
+    """The first digits of an id; `patient:` and pseudonyms whole."""
+    return name[:SHORT] if len(name) >= 32 else name
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _audit(body: Mapping[str, Any]) -> str:
+    looked = ", 2nd look" if body.get("second_look_of") else ""
+    return f"{body['verdict']}, {body['flagged']:,}/{body['images']:,} flagged{looked}"
+
+
+def _release(body: Mapping[str, Any]) -> str:
+    to = f", {_plural(len(body['receivers']), 'receiver')}" if body["receivers"] else ""
+    return f"{_plural(body['images'], 'image')}{to}"
+
+
+_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "opened": lambda body: body["schema"],
+    "cohort": lambda body: f"{_plural(body['images'], 'film')}, {_plural(body['patients'], 'patient')}",
+    "budget": lambda body: f"audit {body['number']}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}",
+    "audit": _audit,
+    "extract": lambda body: f"{body['verdict']}, {_plural(body['patients'], 'patient')} extracted",
+    "review": lambda body: f"{body['cleared']:,} cleared, {body['withheld']:,} withheld",
+    "release": _release,
+    "withdrawal": lambda body: body["reason"],
+}
+
+
+def line(event: Event) -> str:
+    """Number, date as given, kind, id, facts: under 80 columns but for a long reason."""
+    body, subject = event.body, event.subject
+    if event.kind == "withdrawal":
+        what, _, name = subject.partition(":")
+        subject = f"{what} {short(name)}:"
+    date = body.get("date") or "-"
+    return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS[event.kind](body)}"
+
+
+def tasks(what: str, name: str, reach: Reach) -> list[str]:
+    """What must be done after a withdrawal, most pressing first; one bullet each."""
+    patient = what == "patient"
+    found: list[str] = []
+    if patient and reach.releases:
+        found.append(
+            f"{_listed('release', reach.releases)}: made from a model that the patient's films trained; the board "
+            "decides whether to recall (ledger withdraw --release)"
+        )
+    elif reach.releases:
+        found.append(f"{_listed('release', reach.releases)}: withdrawn; no copy is handed out any more")
+    if reach.receivers:
+        found.append(f"tell {', '.join(reach.receivers)}")
+    elif reach.releases:
+        found.append("no receiver is recorded: find out who has the files and tell them")
+    if not patient:
+        found.append(f"{_listed('synthetic cohort', reach.synthetic)}: is not released again")
+        found.append(_findings(reach, "its audits, and audits of later releases with it; kept as evidence"))
+        return [f"- {task}" for task in found if task]
+    if reach.trained_on:
+        found.append(f"{_listed('training cohort', reach.trained_on)}: make again without the patient")
+    if reach.held_out:
+        found.append(f"{_listed('held-out cohort', reach.held_out)}: make again without the patient")
+    if reach.models:
+        found.append(f"{_listed('model', reach.models)}: retire, train again without the patient")
+    if reach.synthetic and reach.trained_on:
+        found.append(f"{_listed('synthetic cohort', reach.synthetic)}: release refuses it from now on")
+    found.append(_findings(reach, "looked at the patient's films; delete or keep as the board says"))
+    found = [task for task in found if task]
+    return [f"- {task}" for task in found] or ["- nothing: no cohort of this ledger holds the patient"]
+
+
+def _findings(reach: Reach, words: str) -> str:
+    names = [*reach.findings, *reach.reviewed]
+    return f"{_listed('finding', names)}: {words}" if names else ""
+
+
+def _listed(noun: str, names: list[str]) -> str:
+    many = noun if len(names) == 1 else f"{noun}s"
+    return f"{many} {', '.join(short(name) for name in names)}"

@@ -228,11 +228,7 @@ class Ledger:
 
     def _prepare(self, write: bool) -> None:
         """Make the tables of a new file; refuse what is no ledger or a later one."""
-        # one statement, one view: another process may be making the file just now
-        application, version, tables = self._ask(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
-            "FROM pragma_application_id, pragma_user_version"
-        )[0]
+        application, version, tables = _patiently(self._header)
         if application == _APPLICATION and version > VERSION:
             raise LedgerTooNew(
                 f"{self.path} is a ledger of version {version}; this medaudit knows up to {VERSION}: use the newer one"
@@ -245,6 +241,19 @@ class Ledger:
             raise LedgerUnreadable(f"{self.path} is empty; nothing was recorded in it yet")
         _patiently(lambda: self._ask("PRAGMA journal_mode = WAL"))
         self._alone(self._begin)
+
+    def _header(self) -> tuple[int, int, int]:
+        """Application, version and number of tables, in one view: another process may be making the file just now."""
+        self._connection.execute("BEGIN")
+        try:
+            tables = self._ask("SELECT count(*) FROM sqlite_master")[0][0]
+            application, version = (
+                self._ask(f"PRAGMA {name}")[0][0] for name in ("application_id", "user_version")
+            )
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return application, version, tables
 
     def _begin(self) -> None:
         if self._ask("PRAGMA user_version")[0][0]:  # another process was first

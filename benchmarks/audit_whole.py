@@ -10,7 +10,8 @@ timed apart. The audit runs in a process of its own on all cores; the peak is th
 `--every n`: of n groups of 64 images that ask the structure detector one is asked, and its answers stand for the next
 n - 1. The seconds of those steps are multiplied accordingly; all else is done in full. The verdict then says nothing.
 
-The bound is the time of the products alone. The search by vectors must multiply queries x references x axes of its
+The bound is the time of the products alone, in seconds of one processor, as are the ratios: other work on the
+machine then matters less. The search by vectors must multiply queries x references x axes of its
 first look, the structure detector poses x films x values of its sweep: 2 x their product in operations. Each shape is
 timed as torch.mm in blocks, outside the audit in the same run, and as torch's int8 product where the detector uses it.
 
@@ -137,8 +138,9 @@ def audit(base: Path, memory: int, every: int) -> None:
 
 
 def product_speed(kind: str, references: int, values: int, poses: int = 2450) -> float:
-    """Seconds for one query (a row of A values) against all references, blocks of the product in cache."""
-    rows, block = (poses, 512) if kind in ("int8", "poses") else (1024, 1024)
+    """Seconds of one processor for one query (a row of A values) against all references, in blocks."""
+    torch.set_num_threads(1)
+    rows, block = {"int8": (poses, 96), "poses": (poses, 512), "axes": (256, 1024)}[kind]
     left, right = torch.randn(rows, values), torch.randn(values, block)
     multiply: Callable[[], object] = lambda: torch.mm(left, right)  # noqa: E731
     if kind == "int8":
@@ -146,10 +148,15 @@ def product_speed(kind: str, references: int, values: int, poses: int = 2450) ->
         multiply = lambda: torch._int_mm(left8, right8.T)  # noqa: E731
     taken: list[float] = []
     while sum(taken) < _TRYING:
-        began = time.perf_counter()
+        began = time.process_time()
         multiply()
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     return float(np.median(taken)) / rows * references / block
+
+
+def threads() -> int:
+    """Of the audit."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def bounds(steps: list[dict[str, Any]]) -> None:
@@ -266,14 +273,14 @@ def report(
         for name, rows in parts.items()
     }
     for name, total in totals.items():
-        ratio, own = (total["seconds"] / max(total[key], 1e-9) for key in ("float_s", "own_s"))
+        ratio, own = (total["cpu_s"] / max(total[key], 1e-9) for key in ("float_s", "own_s"))
         print(
             f"{name}: {total['seconds']:.0f} s ({total['cpu_s']:.0f} s of processors); "
             f"float32 products {total['float_s']:.0f} s, {ratio:.2f} x; "
             f"as multiplied {total['own_s']:.0f} s, {own:.2f} x"
         )
     print(
-        f"{given.synthetic:,} against {given.train:,} at {SIZE} px, {torch.get_num_threads()} threads: "
+        f"{given.synthetic:,} against {given.train:,} at {SIZE} px, {threads()} threads: "
         f"wall {wall:.0f} s, peak {seen['peak_mb']:.0f} MB with --memory {given.memory_mb}MB; index {indexed:.1f} s; "
         f"load before {load[0]:.1f}"
     )

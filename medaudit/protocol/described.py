@@ -85,14 +85,17 @@ class Described:
             return cls._saved(side, detector, machine.engine)
         whole = np.array_equal(side.rows, side.cohort.in_use)
         saved = index_folder(side.cohort, detector)
+        shape = detector.describe(side.images(slice(0, 1))).shape[1:]
+        fits = 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4
         if whole and saved.is_dir():
             opened = stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
+            if fits and not machine.engine.apart:
+                opened = opened.part(0, len(side))  # read once, where each query would read what it needs
             return cls._by(machine.engine, side, detector, opened)
-        shape = detector.describe(side.images(slice(0, 1))).shape[1:]
         if machine.engine.apart:
             shared = SharedDescriptions.of(side, detector, shape)
             return cls(side, detector, machine.engine.publish(shared), shape)
-        if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
+        if fits:
             held = describe_films(detector, side.images, np.arange(len(side)))
             return cls(side, detector, Index.of(held), shape)
         folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")

@@ -38,6 +38,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
 	$(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
 	$(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
+	$(BIN)/python benchmarks/audit_whole.py --data $(FILMS) --synthetic 1000 --train 10000 --every 8 --out reports/speed/audit.json
 	$(BIN)/python benchmarks/pictures.py speed reports/speed reports/speed/speed.png
 	$(BIN)/python benchmarks/detection.py --data $(FILMS) --out reports/detection
 	$(BIN)/python benchmarks/pictures.py detection reports/detection/detection.json reports/detection/detection.png

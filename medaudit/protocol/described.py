@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from medaudit.search.nearest import Neighbours
 
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
+_FEWEST = 256  # images in all their poses that ask at once where memory allows: an index in files is read for each part
 _COPIES = 3  # of the poses while they are made
 
 
@@ -132,7 +133,7 @@ class Described:
     def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
         fitting = machine.memory_bytes // 4 // (_COPIES * 4 * poses * prod(self.shape))
-        return _parts(count, max(1, min(fitting, _ASKING // poses)))
+        return _parts(count, max(1, min(fitting, max(_FEWEST, _ASKING // poses))))
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
         """(G, Y, X) in each pose → nearest image of T, its score against the k nearest, and the best other patient."""

@@ -1,9 +1,10 @@
 """Which processor computes and how: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, by one rule for every command."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from medaudit.errors import DeviceUnavailable
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import torch
 
 KINDS = "auto, cpu, cuda, cuda:0, mps"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def pick_device(name: str = "auto") -> "torch.device":
@@ -60,6 +64,27 @@ def multiplies_int8() -> bool:
 
     has_vnni = getattr(torch.cpu, "_is_vnni_supported", None)  # without it 16 bits in between can run over
     return torch.backends.mkldnn.is_available() and has_vnni is not None and bool(has_vnni())
+
+
+def side_by_side(
+    work: Callable[[Item], Result], items: Sequence[Item], device: "torch.device"
+) -> Iterator[Result]:
+    """`work` on each item, results in order, on the CPU as many at once as torch has threads, one thread to each.
+
+    Threads that share many small products mostly wait for each other, and the longer the busier the machine is.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or min(threads, len(items)) < 2:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for start in range(0, len(items), threads):  # no further ahead: results may be large
+                yield from list(pool.map(work, items[start : start + threads]))
+        finally:
+            torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Devices by name, and one line when one is missing."""
 
+import threading
+
 import pytest
 import torch
 
-from medaudit.devices import multiplies_int8, pick_device, repeatable, uses_bf16
+from medaudit.devices import multiplies_int8, pick_device, repeatable, side_by_side, uses_bf16
 from medaudit.errors import DeviceUnavailable
 
 
@@ -66,3 +68,42 @@ def test_int8_products_are_exact_where_they_are_used(monkeypatch):
         assert torch.equal(torch._int_mm(left, right).long(), left.long() @ right.long())
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     assert not multiplies_int8()
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_side_by_side_keeps_the_order_and_gives_one_thread_to_each(two_threads):
+    both = threading.Barrier(2, timeout=20)  # passes only when two are at work at once
+
+    def work(item):
+        both.wait()
+        return item, torch.get_num_threads()
+
+    cpu = torch.device("cpu")
+    assert list(side_by_side(work, range(6), cpu)) == [(item, 1) for item in range(6)]
+    assert torch.get_num_threads() == 2
+    assert list(side_by_side(lambda item: item, [], cpu)) == []
+    elsewhere = list(side_by_side(lambda item: torch.get_num_threads(), range(3), torch.device("meta")))
+    assert elsewhere == [2, 2, 2]
+
+
+def test_side_by_side_looks_no_further_ahead_than_threads_and_passes_errors_on(two_threads):
+    asked = []
+
+    def work(item):
+        asked.append(item)
+        if item == 4:
+            raise ValueError("the fifth")
+        return item
+
+    results = side_by_side(work, range(100), torch.device("cpu"))
+    assert next(results) == 0 and max(asked) <= 1
+    with pytest.raises(ValueError, match="the fifth"):
+        list(results)
+    assert torch.get_num_threads() == 2 and max(asked) <= 5

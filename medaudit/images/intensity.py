@@ -3,6 +3,7 @@
 Axes: N images, (Y, X) rows and columns of pixels. "unit" means float32 in [0, 1], bright is dense (bone).
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ def invert_monochrome1(stored: np.ndarray, bits_stored: int) -> np.ndarray:
         raise ValueError("stored values must be integers")
     if stored.size and (stored.min() < 0 or stored.max() > top):
         raise ValueError(f"stored values do not fit in {bits_stored} unsigned bits")
+    if np.iinfo(stored.dtype).max >= top:
+        return np.subtract(stored.dtype.type(top), stored)
     return (top - stored.astype(np.int64)).astype(stored.dtype)
 
 
@@ -35,17 +38,20 @@ def percentile_unit(values: np.ndarray, low: float = 0.5, high: float = 99.5) ->
     if not 0 <= low < high <= 100:
         raise ValueError("percentiles must satisfy 0 <= low < high <= 100")
     values = np.asarray(values, dtype=np.float64)
-    if values.size == 0 or not np.isfinite(values).all():
+    least, most = (values.min(), values.max()) if values.size else (np.nan, np.nan)
+    if not np.isfinite(least) or not np.isfinite(most):  # either is not a number where any value is not
         raise ValueError("pixel values are missing or not finite")
-    if np.abs(values).max() > 1e300:  # a difference of two would overflow
+    if max(-least, most) > 1e300:  # a difference of two would overflow
         raise ValueError("pixel values are too far apart")
     bottom, top = np.percentile(values, [low, high])
     if top <= bottom:
-        bottom, top = values.min(), values.max()
+        bottom, top = least, most
     span = top - bottom
     if not span > 0:
         raise ValueError("constant image")
-    return np.clip((values - bottom) / span, 0.0, 1.0).astype(np.float32)
+    unit = values - bottom
+    unit /= span
+    return np.clip(unit, 0.0, 1.0, out=unit).astype(np.float32)
 
 
 def full_range_unit(stored: np.ndarray, bits: int) -> np.ndarray:
@@ -136,6 +142,7 @@ def _top(bits: int) -> int:
     return 2**bits - 1
 
 
+@lru_cache(maxsize=64)
 def _triangle(source: int, target: int) -> sparse.csr_array:
     """Weights (target, source), rows summing to 1: a triangle as wide as the larger of the two pixels."""
     scale = source / target

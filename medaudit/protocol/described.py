@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from medaudit.search.nearest import Neighbours
 
 _ASKING = 1 << 12  # images in a pose that ask at once: enough for the processor, few enough to see it move
+_FEWEST = 256  # images in all their poses that ask at once where memory allows: an index in files is read for each part
 _COPIES = 3  # of the poses while they are made
 
 
@@ -85,14 +86,17 @@ class Described:
             return cls._saved(side, detector, machine.engine)
         whole = np.array_equal(side.rows, side.cohort.in_use)
         saved = index_folder(side.cohort, detector)
+        shape = detector.describe(side.images(slice(0, 1))).shape[1:]
+        fits = 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4
         if whole and saved.is_dir():
             opened = stored.open_index(saved, side.cohort.id, described_by(detector), len(side))
+            if fits and not machine.engine.apart:
+                opened = opened.part(0, len(side))  # read once, where each query would read what it needs
             return cls._by(machine.engine, side, detector, opened)
-        shape = detector.describe(side.images(slice(0, 1))).shape[1:]
         if machine.engine.apart:
             shared = SharedDescriptions.of(side, detector, shape)
             return cls(side, detector, machine.engine.publish(shared), shape)
-        if 4 * len(side) * (prod(shape) + axes_values(*shape)) <= machine.memory_bytes // 4:
+        if fits:
             held = describe_films(detector, side.images, np.arange(len(side)))
             return cls(side, detector, Index.of(held), shape)
         folder = machine.scratch(f"{side.cohort.id[:16]}-{label(detector)}")
@@ -129,7 +133,7 @@ class Described:
     def shares(self, count: int, poses: int, machine: Machine) -> Iterator[slice]:
         """Parts of `count` images, in `poses` poses each, that ask at once within a quarter of the memory."""
         fitting = machine.memory_bytes // 4 // (_COPIES * 4 * poses * prod(self.shape))
-        return _parts(count, max(1, min(fitting, _ASKING // poses)))
+        return _parts(count, max(1, min(fitting, max(_FEWEST, _ASKING // poses))))
 
     def ask(self, images: np.ndarray, k: int, leave_out: np.ndarray | None, machine: Machine) -> Found:
         """(G, Y, X) in each pose → nearest image of T, its score against the k nearest, and the best other patient."""

@@ -123,6 +123,11 @@ def _gray(image: Image.Image) -> np.ndarray:
         return values
     if image.mode == "CMYK":
         raise Refused(refusals.COLOUR)
+    if image.mode == "RGB" and "transparency" not in image.info:
+        bands = [np.asarray(band) for band in image.split()]  # (Y, X) each
+        if not all(np.array_equal(bands[0], band) for band in bands[1:]):
+            raise Refused(refusals.COLOUR)
+        return bands[0]
     pixels = np.asarray(image.convert("RGBA"))  # (Y, X, 4)
     shown = pixels[:, :, 3]
     if (pixels[:, :, :3] != pixels[:, :, :1]).any() or shown.min() != shown.max():

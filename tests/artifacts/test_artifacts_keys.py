@@ -203,4 +203,4 @@ def test_a_key_that_minisign_made_signs_here(tmp_path: Path, passphrase: str) ->
     assert minisign("-G", *unguarded, "-p", public, "-s", secret, typed="pw\npw\n").returncode == 0
     key = read_secret(secret, lambda: passphrase)
     assert key.public == read_public(public.read_text())
-    assert key.public.name in public.read_text()
+    assert key.public.name.lstrip("0") in public.read_text()  # minisign writes no leading noughts

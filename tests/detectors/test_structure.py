@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from medaudit.detectors.structure import StructureIndex
+from medaudit.detectors.structure import StructureIndex, weaker_likeness
 from medaudit.detectors.structure.films import _boxed, _widest, read_films
 from medaudit.detectors.structure.registration import aligned, overlap_sums, register
 from medaudit.detectors.structure.score import _SCALE, BALANCE, stand_out
@@ -252,3 +252,19 @@ def test_registration_knows_no_batch(people: np.ndarray) -> None:
     ]
     assert torch.equal(together, torch.cat(alone))
     assert register(film[:0], others[0][:0], mask[:0], others[1][:0], start[:0], 6).shape == (0, 2, 3)
+
+
+def test_any_number_of_threads_gives_the_same_bytes(people: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            index = StructureIndex(lambda places: people[places], np.arange(40) // 2)
+            asked = index.ask(people[:20] ** 1.3, leave_out=np.arange(20) // 2)
+            found.append((asked, weaker_likeness(people[:20], people[20:], index.sweep)))
+    finally:
+        torch.set_num_threads(before)
+    (one, close), (two, other) = found
+    assert all(np.array_equal(left, vars(two)[name]) for name, left in vars(one).items())
+    assert np.array_equal(close, other)

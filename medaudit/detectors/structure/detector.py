@@ -18,6 +18,7 @@ from medaudit.detectors.structure.films import Films, read_films
 from medaudit.detectors.structure.registration import overlap_sums
 from medaudit.detectors.structure.score import stand_out
 from medaudit.detectors.structure.sweep import PoseSweep
+from medaudit.devices import side_by_side
 
 CANDIDATES = 8
 TOGETHER = 8  # films that ask at once
@@ -69,10 +70,13 @@ class StructureIndex:
         held: list[Films] | None = []
         count = len(self.groups)
 
+        def read(start: int) -> Films:
+            return read_films(images(np.arange(start, min(start + _PORTION, count))))
+
         def middle() -> Iterator[torch.Tensor]:
             nonlocal held
-            for start in range(0, count, _PORTION):
-                films = read_films(images(np.arange(start, min(start + _PORTION, count)))).to(device)
+            for read_ones in side_by_side(read, range(0, count, _PORTION), torch.device("cpu")):
+                films = read_ones.to(device)
                 one = 4 * sum(band[0].numel() for band in [*films.contrast.values(), films.known])
                 if held is None or one * count > hold_bytes:
                     held = None
@@ -96,15 +100,17 @@ class StructureIndex:
 
         Without the films of the patient `leave_out` (N,), and without those that are `barred` (N, M) bool.
         """
-        parts = []
-        for start in range(0, len(images), TOGETHER):
+
+        def ask(start: int) -> Aligned:
             part = slice(start, start + TOGETHER)
             out = None if barred is None else barred[part]
             if leave_out is not None:
                 own = self.groups[None] == leave_out[part, None]
                 out = own if out is None else own | out
-            parts.append(self._ask(images[part], out))
-        return Aligned.joined(parts)
+            return self._ask(images[part], out)
+
+        starts = range(0, len(images), TOGETHER)
+        return Aligned.joined(list(side_by_side(ask, starts, torch.device(self.device))))
 
     def _ask(self, images: np.ndarray, barred: np.ndarray | None) -> Aligned:
         films = read_films(images).to(self.device)

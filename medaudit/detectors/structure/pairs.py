@@ -17,6 +17,7 @@ from medaudit.detectors.structure.alignment import align, band_pair
 from medaudit.detectors.structure.films import FINE, Films, normalised, read_films, to_square
 from medaudit.detectors.structure.registration import aligned, overlap_sums, places
 from medaudit.detectors.structure.sweep import PoseSweep
+from medaudit.devices import side_by_side
 
 PARTS = 4  # of the frame, along a side
 LEAST_PARTS = 2  # in which both films speak; with fewer nothing is said
@@ -37,11 +38,13 @@ def weaker_likeness(first: np.ndarray, second: np.ndarray, sweep: PoseSweep) -> 
 
     `sweep` gives the poses to start from. NOTHING where the films overlap in too few parts.
     """
-    found = [np.zeros((0, 2))]
-    for start in range(0, len(first), _TOGETHER):
+
+    def compare(start: int) -> np.ndarray:
         part = slice(start, start + _TOGETHER)
-        found.append(_compared(_with_smooth(first[part]), _with_smooth(second[part]), sweep))
-    return np.concatenate(found)
+        return _compared(_with_smooth(first[part]), _with_smooth(second[part]), sweep)
+
+    parts = side_by_side(compare, range(0, len(first), _TOGETHER), sweep.films.device)
+    return np.concatenate([np.zeros((0, 2)), *parts])
 
 
 def _with_smooth(images: np.ndarray) -> Films:

@@ -15,6 +15,7 @@ import torch
 from medaudit.devices import multiplies_int8, uses_bf16
 
 BLOCK = 512  # films at once: their products with all poses stay in a processor's cache
+_BLOCK_INT8 = 96  # the same for integers, which are multiplied so fast that waiting for memory is what counts
 _BLOCK_CUDA = 1 << 14
 _LEAST = 256  # films from which rounding pays
 _SLACK = 1e-5  # what float32 itself may cost
@@ -63,7 +64,7 @@ class Shortlist:
         codes, gone = _rounded(posed, scale, self.kind)
         off = gone.max()
         best = torch.empty(len(self.codes), device=posed.device)
-        for part in blocks(len(best), posed.device):
+        for part in blocks(len(best), posed.device, _BLOCK_INT8 if self.kind == torch.int8 else BLOCK):
             best[part] = largest(_product(codes, self.codes[part].T))
         best *= scale * self.scale
         doubt = off + (1 + off) * self.off + _SLACK
@@ -72,15 +73,15 @@ class Shortlist:
         return best - doubt, best + doubt
 
 
-def blocks(count: int, device: torch.device) -> Iterator[slice]:
-    """Parts of `count` films whose products with all poses are held at once."""
-    step = _BLOCK_CUDA if device.type == "cuda" else BLOCK
+def blocks(count: int, device: torch.device, held: int = BLOCK) -> Iterator[slice]:
+    """Parts of `count` films whose products with all poses are held at once: `held` on the processor."""
+    step = _BLOCK_CUDA if device.type == "cuda" else held
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def largest(correlations: torch.Tensor) -> torch.Tensor:
-    """(P, M) → (M,): the largest absolute value over poses."""
-    return torch.maximum(correlations.amax(dim=0), -correlations.amin(dim=0))
+    """(P, M) → (M,): the largest absolute value over poses; `correlations` is written over."""
+    return correlations.abs_().amax(dim=0)
 
 
 def _scale(most: torch.Tensor, kind: torch.dtype) -> torch.Tensor:

@@ -33,23 +33,13 @@ unit: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
-<<<<<<< HEAD
 # Slow, and worth the wait, when nothing else runs.
 bench: $(VENV)/.bench
 	$(CALM) $(BIN)/python benchmarks/search_speed.py --data $(FILMS) --out reports/speed/search.json
 	$(CALM) $(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
 	$(CALM) $(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
 	$(CALM) $(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
-=======
-# Slow, and worth the wait: how fast, which copies are found beside what others use, and promises beside what was measured.
-bench: $(VENV)/.dev
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python benchmarks/search_speed.py --data $(FILMS) --out reports/speed/search.json
-	$(BIN)/python benchmarks/search_memory.py --out reports/speed/memory.json
-	$(BIN)/python benchmarks/training_speed.py --data $(FILMS) --out reports/speed/training.json
-	$(BIN)/python benchmarks/audit_parts.py --out reports/speed/parts.json
-	$(BIN)/python benchmarks/audit_whole.py --data $(FILMS) --synthetic 1000 --train 10000 --every 8 --out reports/speed/audit.json
->>>>>>> audit
+	$(CALM) $(BIN)/python benchmarks/audit_whole.py --data $(FILMS) --synthetic 1000 --train 10000 --every 8 --out reports/speed/audit.json
 	$(BIN)/python benchmarks/pictures.py speed reports/speed reports/speed/speed.png
 
 # Which copies are found beside what others use, and promises beside what was measured.

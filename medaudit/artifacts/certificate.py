@@ -28,9 +28,7 @@ NOT_TESTED = (
     "membership inference by someone who holds the model",
 )
 TEXT_NOT_TESTED = "letters or markers drawn into the images (no text pass was made)"
-LETTERS_NOT_TESTED = (
-    "single letters drawn into the images, such as side markers: the text pass is sure of lines only"
-)
+LETTERS_NOT_TESTED = "single letters drawn into the images, such as side markers: the text pass may miss them"
 NEVER = "never"  # of `--expires`: the certificate states no end
 _YEARS = 2  # a signed certificate vouches so long unless the team says otherwise: attacks get better
 CONDITIONS = (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medaudit.cli.options import Json, Quiet, Seed
+from medaudit.cli.options import Json, LedgerOption, Quiet, RecordedBy, RecordedDate, Seed
 from medaudit.cli.screen import carry_out
 from medaudit.errors import UsageProblem
 
@@ -43,6 +43,9 @@ def review(
         float,
         typer.Option("--sensitivity", help="With --apply: lower limit that a reviewer must reach to clear."),
     ] = 0.8,
+    ledger: LedgerOption = None,
+    by: RecordedBy = "",
+    date: RecordedDate = "",
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -54,15 +57,18 @@ def review(
     Then: medaudit review work/A --apply verdicts.json --apply second.json
     """
     if apply:
-        from medaudit.stages import review_apply
+        from functools import partial
+
+        from medaudit.stages import recorded, review_apply
 
         if train is not None or synthetic is not None:
             raise UsageProblem("--train and --synthetic are for making the page; leave them out with --apply")
+        run = (
+            review_apply.run if ledger is None else partial(recorded.review, recorded.Book(ledger, by, date))
+        )
         carry_out(
             "review",
-            lambda screen: review_apply.run(
-                audit, apply, out, page=page, reviewers=reviewers, sensitivity=sensitivity
-            ),
+            lambda screen: run(audit, apply, out, page=page, reviewers=reviewers, sensitivity=sensitivity),
             as_json=as_json,
             quiet=quiet,
         )

@@ -5,7 +5,6 @@ an interruption each finds what it made and what it recorded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import open_audit, open_extraction
-from medaudit.artifacts.ledger import Kind, Ledger
+from medaudit.artifacts.ledger import Ledger
+from medaudit.artifacts.review import open_review
 from medaudit.artifacts.store import locked, open_artifact
 from medaudit.errors import UsageProblem
 from medaudit.protocol.clearing import require_ledger_clearance, second_look
@@ -22,21 +22,10 @@ from medaudit.protocol.reserving import begin, checked_note, open_released
 from medaudit.stages import audit as audit_stage
 from medaudit.stages import extract as extract_stage
 from medaudit.stages import release as release_stage
+from medaudit.stages import review_apply as review_stage
+from medaudit.stages.book import Book, write_down
 from medaudit.stages.clearance import audit_of
 from medaudit.stages.outcome import Outcome
-
-
-@dataclass(frozen=True)
-class Book:
-    """The ledger's file, who records, and the date as given (YYYYMMDD or empty)."""
-
-    path: Path
-    by: str = ""
-    date: str = ""
-
-    def note(self) -> dict[str, str]:
-        """Who and when. Raises UsageProblem for what no line can show."""
-        return {"by": checked_note("--by", self.by), "date": checked_note("--date", self.date)}
 
 
 def audit(
@@ -49,26 +38,22 @@ def audit(
     **options: Any,
 ) -> Outcome:
     """An audit with its part of the site's alpha, over S and what was released before (`with_release`)."""
-    note, earlier = book.note(), open_released(with_release)
-    with Ledger(book.path, write=True) as ledger:  # refused now rather than after hours
-        ledger.check()
+    note, earlier = book.opened(), open_released(with_release)
     ask = partial(begin, book.path, note, earlier)
     outcome = audit_stage.run(train, holdout, synthetic, out, begin=ask, **options)
-    return _recorded(outcome, book, "audit", *_audit_facts(out, note, {}))
+    return write_down(outcome, book, "audit", *_audit_facts(out, note, {}))
 
 
 def extract(book: Book, model: Path, train: Path, holdout: Path, out: Path, **options: Any) -> Outcome:
     """An extraction; it has its own alpha and takes nothing of the audits'."""
-    note = book.note()
-    with Ledger(book.path, write=True) as ledger:
-        ledger.check()
+    note = book.opened()
     outcome = extract_stage.run(model, train, holdout, out, **options)
     artifact, record = open_extraction(out)
     with Ledger(book.path, write=True) as ledger:
         for path in (train, holdout):
             record_people(ledger, open_cohort(path))
     found = {"verdict": record.verdict, "images": record.generated, "patients": record.patients_extracted}
-    return _recorded(outcome, book, "extract", artifact.id, {**dict(artifact.lineage), **found, **note})
+    return write_down(outcome, book, "extract", artifact.id, {**dict(artifact.lineage), **found, **note})
 
 
 def release(
@@ -90,7 +75,7 @@ def release(
         used = audit
         if done.lineage["audit"] != first.id:
             used = out.parent / f"{out.name}.audit"
-            outcome = _recorded(
+            outcome = write_down(
                 outcome, book, "audit", *_audit_facts(used, note, {"second_look_of": first.id})
             )
         artifact, cleared = open_audit(used)
@@ -103,15 +88,22 @@ def release(
             "withheld": list(cleared.withheld),
             "receivers": told,
         }
-        return _recorded(outcome, book, "release", done.id, {**facts, **note})
+        return write_down(outcome, book, "release", done.id, {**facts, **note})
 
 
-def record_review(
-    book: Book, audit: Path, reviewed: str, *, cleared: int, withheld: int, outcome: Outcome
-) -> Outcome:
-    """A review of the audit at `audit`: `reviewed` is the id of the findings it led to, which release may then use."""
-    facts = {"audit": open_audit(audit)[0].id, "cleared": cleared, "withheld": withheld, **book.note()}
-    return _recorded(outcome, book, "review", reviewed, facts)
+def review(book: Book, audit: Path, verdicts: Sequence[Path], out: Path | None, **options: Any) -> Outcome:
+    """Verdicts of people on the flags of the audit at `audit`, each review with what it cleared."""
+    note = book.opened()
+    outcome = review_stage.run(audit, verdicts, out, **options)
+    assert outcome.path is not None
+    artifact, record = open_review(outcome.path)
+    facts = {
+        "audit": artifact.lineage["audit"],
+        "cleared": record.cleared,
+        "withheld": record.withheld,
+        **note,
+    }
+    return write_down(outcome, book, "review", artifact.id, facts)
 
 
 def _audit_facts(out: Path, note: Mapping[str, str], more: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -131,14 +123,3 @@ def _audit_facts(out: Path, note: Mapping[str, str], more: Mapping[str, Any]) ->
         "releases": list(place.releases),
     }
     return artifact.id, {**facts, **note, **more}
-
-
-def _recorded(outcome: Outcome, book: Book, kind: Kind, subject: str, facts: Mapping[str, Any]) -> Outcome:
-    """The outcome with the row that now stands for it, and the head to keep."""
-    with Ledger(book.path, write=True) as ledger:
-        event = ledger.append(kind, subject, facts)
-        head = ledger.events()[-1].hash
-    said = f"recorded in {book.path}, row {event.number}; head {head}"
-    lines = [*(line for line in outcome.lines if not line.startswith(f"recorded in {book.path}, row")), said]
-    data = {**outcome.data, "recorded": {"row": event.number, "kind": kind, "head": head}}
-    return replace(outcome, lines=tuple(lines), data=data)

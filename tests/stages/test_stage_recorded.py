@@ -26,6 +26,7 @@ from medaudit.images.transforms import add_noise
 from medaudit.protocol.together import RELEASED_MATCHES
 from medaudit.stages import ledger as stage
 from medaudit.stages import recorded
+from medaudit.stages.book import write_down
 from medaudit.stages.outcome import Outcome
 
 PATIENT = "p-" + "0" * 15 + "7"  # of T
@@ -374,12 +375,10 @@ def test_a_withdrawn_release_is_not_released_again(copy: Path) -> None:
         release(copy, "S1", "A1", "R9", format="png")
 
 
-def test_a_review_is_recorded_and_its_findings_may_be_released(copy: Path) -> None:
-    outcome = Outcome(("reviewed",))
-    done = recorded.record_review(book(copy), copy / "A2", "f" * 64, cleared=1, withheld=2, outcome=outcome)
+def test_a_withdrawal_names_the_reviews_of_what_it_touches(copy: Path) -> None:
+    facts = {"audit": open_artifact(copy / "A2").id, "cleared": 1, "withheld": 2}
+    done = write_down(Outcome(("reviewed",)), book(copy), "review", "f" * 64, facts)
     assert done.data["recorded"]["kind"] == "review"
-    body = rows(copy, "review")[0].body
-    assert body["audit"] == open_artifact(copy / "A2").id and (body["cleared"], body["withheld"]) == (1, 2)
     withdrawn = stage.withdraw(copy / "site.ledger", PATIENT, None, "consent withdrawn")
     assert withdrawn.data["reviewed"] == ["f" * 64]
 

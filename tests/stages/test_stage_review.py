@@ -16,6 +16,7 @@ from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.certified_review import wrong_review
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
+from medaudit.artifacts.ledger import Ledger
 from medaudit.artifacts.review import KEY, PAGE, REVIEW_JSON, open_page, open_review
 from medaudit.artifacts.store import Draft, Request, file_sha256, open_artifact
 from medaudit.errors import (
@@ -29,7 +30,7 @@ from medaudit.errors import (
     ReviewMismatch,
     UsageProblem,
 )
-from medaudit.stages import release, report, review, review_apply, verify
+from medaudit.stages import recorded, release, report, review, review_apply, verify
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,19 @@ def test_two_reviewers_who_see_copies_clear_what_is_none(work: Path, tmp_path: P
     assert record.reasons["anatomy"] == sum(len(p.answers) for one in record.images for p in one.pairs)
     assert artifact.lineage["audit"] == open_artifact(work / "A").id
     assert stat.S_IMODE((out / REVIEW_JSON).stat().st_mode) == 0o600
+
+
+def test_a_ledger_records_a_review_once(work: Path, tmp_path: Path) -> None:
+    files = [parts.save(tmp_path / f"{place}.json", body) for place, body in enumerate(two(work))]
+    book = recorded.Book(tmp_path / "site.ledger", "Board", "20261124")
+    for _ in range(2):
+        outcome = recorded.review(book, work / "A", files, tmp_path / "reviewed")
+    with Ledger(book.path) as ledger:
+        (event,) = [one for one in ledger.events() if one.kind == "review"]
+    assert event.subject == open_artifact(tmp_path / "reviewed").id
+    assert event.body["audit"] == open_artifact(work / "A").id and event.body["by"] == "Board"
+    assert (event.body["cleared"], event.body["withheld"]) == (2, 0)
+    assert outcome.data["recorded"]["row"] == event.number and parts.CANARY not in str(event.body)
 
 
 @pytest.mark.parametrize(

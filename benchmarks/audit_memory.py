@@ -28,8 +28,8 @@ ROW_BYTES = 2048  # rows of the table, patients and results, for each image
 
 
 def bound_mb(images: int, memory_bytes: int) -> float:
-    """protocol/described's bound: libraries + working memory + the mapped pixel files + 2 KB a row."""
-    return BASE_MB + (memory_bytes + images * (SIDE * SIDE + ROW_BYTES)) / 2**20
+    """protocol/described's bound: libraries + working memory + 2 KB a row."""
+    return BASE_MB + (memory_bytes + images * ROW_BYTES) / 2**20
 
 
 def make_cohort(out: Path, count: int, role: str, seed: int) -> None:

@@ -21,7 +21,6 @@ Axes: G queries, M references, A values of a place on the axes.
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -50,6 +49,7 @@ class Steps:
         self.name, self.began, self.worked = "setting up", time.perf_counter(), time.process_time()
         self.seconds: dict[str, float] = defaultdict(float)
         self.cpu: dict[str, float] = defaultdict(float)
+        self.peaks: dict[str, float] = defaultdict(float)
         self.skipped: dict[str, float] = defaultdict(float)
         self.products: dict[str, dict[tuple[str, int, int], float]] = defaultdict(lambda: defaultdict(float))
 
@@ -58,6 +58,7 @@ class Steps:
         now, worked = time.perf_counter(), time.process_time()
         self.seconds[self.name] += now - self.began
         self.cpu[self.name] += worked - self.worked
+        self.peaks[self.name] = max(self.peaks[self.name], peak_mb())
         self.name, self.began, self.worked = name, now, worked
 
     def advance(self, steps: int = 1, **facts: float | str) -> None:
@@ -69,6 +70,13 @@ class Steps:
     def multiplied(self, kind: str, queries: int, references: int, values: int) -> None:
         """A product was done for the step at hand."""
         self.products[self.name][kind, references, values] += queries
+
+
+def peak_mb() -> float:
+    """Largest resident memory since this was asked the last time."""
+    status = Path("/proc/self/status").read_text()
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def watch(steps: Steps, every: int) -> None:
@@ -129,12 +137,14 @@ def audit(base: Path, memory: int, every: int) -> None:
         asked = steps.skipped.get(f"{name} asked", 0)
         share = (asked + steps.skipped.get(name, 0)) / asked if asked else 1.0
         products = [[*shape, count * share] for shape, count in steps.products[name].items()]
-        facts = {"measured_s": seconds, "measured_cpu_s": steps.cpu[name], "times": share}
+        facts = {
+            "measured_s": seconds,
+            "measured_cpu_s": steps.cpu[name],
+            "times": share,
+            "peak_mb": steps.peaks[name],
+        }
         rows.append({"step": name, **facts, "products": products})
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024 if "VmHWM:" in status else 0.0
-    peak = max(peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    print(json.dumps({"steps": rows, "peak_mb": peak, "lines": outcome.lines}))
+    print(json.dumps({"steps": rows, "peak_mb": max(steps.peaks.values()), "lines": outcome.lines}))
 
 
 def product_speed(kind: str, references: int, values: int, poses: int = 2450) -> float:
@@ -257,12 +267,13 @@ def report(
             step[key] * step["times"] for key in ("measured_s", "measured_cpu_s")
         )
     print("\n".join(seen["lines"]))
-    print("\n| step | s | of processors | products in float32, s | as multiplied, s |\n|---|---|---|---|---|")
+    print("\n| step | s | of processors | products in float32, s | as multiplied, s | peak MB |")
+    print("|---|---|---|---|---|---|")
     for step in sorted(seen["steps"], key=lambda step: -step["seconds"]):
         if step["seconds"] >= 0.05:
             times = f" (measured {step['measured_s']:.1f} x {step['times']:.1f})" if step["times"] > 1 else ""
             columns = (f"{step[key]:.1f}" for key in ("seconds", "cpu_s", "float_s", "own_s"))
-            print(f"| {step['step']}{times} | {' | '.join(columns)} |")
+            print(f"| {step['step']}{times} | {' | '.join(columns)} | {step['peak_mb']:.0f} |")
     parts = {
         "all": seen["steps"],
         "structure": [step for step in seen["steps"] if "structure" in step["step"]],

@@ -1,7 +1,7 @@
 """A cohort as one detector sees it, held so that it can be searched again and again.
 
-Memory of an audit, at most: Python with torch (about 280 MB) + `memory_bytes` + the pixel files of T, H and S (mapped;
-the system takes them back when it needs to) + 2 KB for every row of the three. Of `memory_bytes` a quarter holds the
+Memory of an audit, at most: Python with torch (about 280 MB) + `memory_bytes` + 2 KB for every row of T, H and S. Their
+pixel files are mapped and let go of after each part. Of `memory_bytes` a quarter holds the
 descriptions of a cohort (4 bytes a value) and their index (2 KB with one tile, 4 with sixteen); where they need more
 they lie in scratch files and are read in parts. Another quarter is for the images that ask, half for the search. An
 index that `medaudit index` left in the cohort's folder is used instead.

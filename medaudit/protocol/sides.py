@@ -3,6 +3,7 @@
 Axes: M rows in use, (Y, X) pixels.
 """
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,15 @@ class Side:
 
     def images(self, which: np.ndarray | slice) -> np.ndarray:
         """(n, Y, X) float32 in [0, 1] for places among the rows in use."""
-        return self.cohort.unit(self.rows[which])
+        made = self.cohort.unit(self.rows[which])
+        _let_go(self.cohort.pixels)
+        return made
+
+
+def _let_go(pixels: np.ndarray) -> None:
+    """Take what was looked at of a mapped file off the process's resident memory; it stays in the system's cache."""
+    if isinstance(pixels.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pixels.base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import torch
 from medaudit.search import kernels
 from medaudit.search.index import Index
 from medaudit.search.looks import Look, look_at, most_kept
+from medaudit.search.settling import Listed, seen_again, settle_in_files
 
 _WIDTH = 256  # products of queries and poses computed together: bounds stay in the processor's second cache
 _BLOCK = 1024  # references of a block, for the same reason
@@ -61,14 +62,6 @@ class Asking:
         return Asking(self.vectors[which], self.asking[which], self.point[which])
 
 
-@dataclass(frozen=True)
-class Listed:
-    """The k nearest of each query: rows (G, K) int64, -1 where unfilled, and distances (G, K) float64."""
-
-    rows: np.ndarray
-    distance: np.ndarray
-
-
 class Search:
     """An index being asked."""
 
@@ -79,11 +72,6 @@ class Search:
 
     def _look(self, queries: Asking) -> Look:
         return look_at(self.index, self.device, len(queries) * queries.asking.shape[1])
-
-    @staticmethod
-    def _fine(index: Index, look: Look) -> np.ndarray:
-        """What a second look sees; nothing where it would see no more than the first."""
-        return index.fine if look.second else np.empty((*index.fine.shape[:2], 0), dtype=np.float32)
 
     def run(self, queries: Asking, k: int, absent: np.ndarray) -> Listed:
         """The k nearest of each query, leaving out the groups `absent` (G, E)."""
@@ -111,7 +99,7 @@ class Search:
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             distance = np.empty(len(asked))
             kernels.measure_hits(
-                queries.vectors[part], queries.point[part], asked, row, index.coarse, self._fine(index, look),
+                queries.vectors[part], queries.point[part], asked, row, index.coarse, seen_again(index, look.second),
                 index.vectors, limit[part], distance,
             )  # fmt: skip
             near = distance <= limit[part][asked]
@@ -170,44 +158,34 @@ class Search:
         return best[:, :width], rows[:, :width], limit.astype(np.float64)
 
     def _settled(self, queries: Asking, look: Look, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
-        found = _nothing(len(queries), k)
+        found = Listed.nothing(len(queries), k)
+
+        if self.index.in_files:
+            settle_in_files(self.index, look.second, queries.vectors, queries.point, low, kept, found)
+            return found
 
         def held(part: np.ndarray) -> None:
             kernels.settle(
-                part, queries.vectors, queries.point, low, kept, self.index.coarse, self._fine(self.index, look),
+                part, queries.vectors, queries.point, low, kept, self.index.coarse, seen_again(self.index, look.second),
                 self.index.vectors, found.distance, found.rows,
             )  # fmt: skip
 
-        def in_files(part: np.ndarray) -> None:
-            # Of one query; in the order of rows, so that ties go to the lower one here as well.
-            asked = slice(part[0], part[0] + 1)
-            order = np.argsort(kept[part[0]])[int((kept[part[0]] < 0).sum()) :]
-            rows = kept[part[0], order]
-            index = self.index.at(rows)
-            kernels.settle(
-                np.zeros(1, dtype=np.int64), queries.vectors[asked], queries.point[asked], low[asked, order],
-                np.arange(len(order))[None], index.coarse, self._fine(index, look), index.vectors,
-                found.distance[asked], found.rows[asked],
-            )  # fmt: skip
-            own = found.rows[part[0]]
-            own[own >= 0] = rows[own[own >= 0]]
-
-        step = 1 if self.index.in_files else _settled_together(queries.vectors)
+        step = _settled_together(queries.vectors)
         order = _alike_together(queries.point, step)
         parts = [order[first : first + step] for first in range(0, len(queries), step)]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for _ in pool.map(in_files if self.index.in_files else held, parts):
+            for _ in pool.map(held, parts):
                 pass
         return found
 
     def _sweep(self, queries: Asking, look: Look, known: np.ndarray, k: int, absent: np.ndarray) -> Listed:
         """Measure every reference whose bound does not exceed the k-th distance `known` (G,) so far."""
-        found = _nothing(len(queries), k)
+        found = Listed.nothing(len(queries), k)
 
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
             kernels.settle_hits(
-                queries.vectors[part], queries.point[part], asked, row, start, index.coarse, self._fine(index, look),
-                index.vectors, known[part], found.distance[part], found.rows[part],
+                queries.vectors[part], queries.point[part], asked, row, start, index.coarse,
+                seen_again(index, look.second), index.vectors, known[part], found.distance[part], found.rows[part],
             )  # fmt: skip
 
         self._hits(queries, look, known, absent, visit)
@@ -244,10 +222,6 @@ def bytes_per_query(shape: tuple[int, ...], k: int) -> int:
     """Working memory of one of the queries (G, P, T, D): its places on the axes, as many in float64, and its bounds."""
     _, poses, tiles, values = shape
     return poses * tiles * 4 * min(4 * values, 4096) + 48 * most_kept(k)
-
-
-def _nothing(count: int, k: int) -> Listed:
-    return Listed(np.full((count, k), -1, dtype=np.int64), np.full((count, k), np.inf))
 
 
 def _settled_together(vectors: np.ndarray) -> int:

@@ -72,8 +72,8 @@ class Index:
         """The references [start, stop) on the same axes, in memory."""
         return Index(self.vectors[start:stop], self.basis, self.coarse[start:stop], self.fine[start:stop])
 
-    def at(self, rows: np.ndarray) -> "Index":
-        """The references (B,), in memory."""
+    def at(self, rows: np.ndarray, looks: bool = True) -> "Index":
+        """The references (B,), in memory; without what the looks need where they are done."""
         return Index(self.vectors[rows], self.basis, self.coarse[rows], self.fine[rows])
 
 

@@ -302,6 +302,18 @@ def settle_hits(
 
 
 @compiled
+def settle_pairs(
+    query: np.ndarray, point: np.ndarray, asked: np.ndarray, place: np.ndarray, named: np.ndarray, coarse: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
+) -> None:  # fmt: skip
+    """Measure pairs (n,) of a query and a place among references that were read, whose rows are `named` (B,)."""
+    for pair in range(len(asked)):
+        one, here = asked[pair], place[pair]
+        found = _pair(query, point, one, coarse, fine, vectors, here, distance[one, -1])
+        _insert(distance, rows, one, found, named[here])
+
+
+@compiled
 def measure_hits(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
     vectors: np.ndarray, limit: np.ndarray, distance: np.ndarray,

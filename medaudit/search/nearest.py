@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.progress import SILENT, Progress
-from medaudit.search.engine import Asking, Listed, Search, bytes_per_query
+from medaudit.search.engine import Asking, Search, bytes_per_query
 from medaudit.search.groups import own_codes
 from medaudit.search.index import ArrayBlocks, Index, References
 from medaudit.search.precision import checked, full_precision
+from medaudit.search.settling import Listed
 
 __all__ = ["ArrayBlocks", "Index", "Neighbours", "References", "count_within", "nearest"]
 

@@ -31,6 +31,10 @@ PORTION = 1024  # references that are described and written together
 _HEADER = "index.json"
 _FILES = ("vectors", "coarse", "fine")
 _BETWEEN_SAVES = 16  # portions
+_BETWEEN_BYTES = (
+    1 << 15
+)  # between two rows that are read although nobody asked for them: less than a call costs
+_RUN_ROWS = 256  # rows of a run read at once
 
 Describe = Callable[[np.ndarray], np.ndarray]  # places (n,) of references → (n, T, D) float32
 Source = Callable[[int, int], bytes]  # what references [start, stop) are made from, to know them again
@@ -88,11 +92,12 @@ class FileIndex(Index):
         )
         return Index(vectors, self.basis, coarse, fine)
 
-    def at(self, rows: np.ndarray) -> Index:
-        """The references (B,), in memory."""
+    def at(self, rows: np.ndarray, looks: bool = True) -> Index:
+        """The references (B,), ascending, in memory; without what the looks need where they are done."""
         arrays = (self.vectors, self.coarse, self.fine)
         vectors, coarse, fine = (
-            _read_rows(file, array, rows) for file, array in zip(self.files, arrays, strict=True)
+            _read_rows(file, array, rows if looks or array is self.vectors else rows[:0])
+            for file, array in zip(self.files, arrays, strict=True)
         )
         return Index(vectors, self.basis, coarse, fine)
 
@@ -105,11 +110,21 @@ def _read_part(file: Path, array: np.ndarray, start: int, stop: int) -> np.ndarr
 
 
 def _read_rows(file: Path, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows (B,), ascending; those that lie near each other are read at once, with what lies between them."""
     made = np.empty((len(rows), *array.shape[1:]), dtype=np.float32)
-    size = array[:1].nbytes
+    size = max(1, array[:1].nbytes)
+    breaks = np.flatnonzero(np.diff(rows) > 1 + _BETWEEN_BYTES // size) + 1
     with file.open("rb", buffering=0) as stream:
-        for place, row in enumerate(rows.tolist()):
-            _read_into(stream.fileno(), made[place], row * size)
+        for run in np.split(np.arange(len(rows)), breaks) if len(rows) else ():
+            for first in range(run[0], run[-1] + 1, _RUN_ROWS):
+                asked = rows[first : min(first + _RUN_ROWS, run[-1] + 1)]
+                span = int(asked[-1] - asked[0]) + 1
+                if span == len(asked):
+                    _read_into(stream.fileno(), made[first : first + span], int(asked[0]) * size)
+                    continue
+                part = np.empty((span, *array.shape[1:]), dtype=np.float32)
+                _read_into(stream.fileno(), part, int(asked[0]) * size)
+                np.take(part, asked - asked[0], axis=0, out=made[first : first + len(asked)])
     return made
 
 

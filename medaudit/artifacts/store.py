@@ -293,12 +293,13 @@ class Draft:
 
     def _names(self) -> list[str]:
         """The files that belong to the artifact, relative, sorted."""
-        aside = {self.path / MANIFEST, self.path / _REQUEST}
-        scratch = self.path / _SCRATCH
+        scratch, aside = self.path / _SCRATCH, (MANIFEST, _REQUEST)  # and what a killed commit sealed
         return sorted(
             p.relative_to(self.path).as_posix()
             for p in self.path.rglob("*")
-            if p.is_file() and p not in aside and scratch not in p.parents
+            if p.is_file()
+            and scratch not in p.parents
+            and not (p.parent == self.path and p.name.startswith(aside))
         )
 
     def _empty(self) -> None:

@@ -131,7 +131,8 @@ class Share:
         if before:
             at = _places(flagged, size, [len(one.rows) for one in self.earlier])
             reasons.insert(0, flagged_before(before, len(at)))
-            changes |= {"remainder": None, "next_steps": [next_step([ids[place] for place in at])]}
+            changes |= {"remainder": None, "without_flags": None}
+            changes["next_steps"] = [next_step([ids[place] for place in at])]
         if record.agreement is not None:
             images = [(row, many) for row, many in record.agreement.images if row < size]
             changes["agreement"] = record.agreement.model_copy(update={"images": images})

@@ -82,7 +82,8 @@ class Search:
         unsure = np.flatnonzero(np.square(found.distance[:, -1]) * values * (1 + 1e-9) >= reach)
         unsure = unsure[np.isfinite(reach[unsure])]
         if len(unsure):
-            again = self._sweep(queries.at(unsure), look, found.distance[unsure, -1], k, absent[unsure])
+            reach = found.distance[unsure, -1] * (1 + 1e-12)  # measured again, it may be another last digit
+            again = self._sweep(queries.at(unsure), look, reach, k, absent[unsure])
             found.rows[unsure], found.distance[unsure] = again.rows, again.distance
         return found
 

@@ -13,11 +13,12 @@ from functools import cache
 import numpy as np
 import torch
 
-from medaudit.search.precision import TINY, slack
+from medaudit.search.precision import slack
 
 EXTRA = 4  # columns beside those of a vector
 _TILE = 32  # columns that the processor multiplies at once
 _SHARE = 2.0**-8  # s above
+_LOST = 2.0**-110  # of a column: what underflow may take, 2 / s times, where a library flushes it to nought
 _UNIT = 2.0**-8  # unit roundoff of bfloat16
 SCALE = (
     (1.0 - _SHARE) * (1.0 - _UNIT) * (1.0 - 2.0**-20)
@@ -64,7 +65,7 @@ def _halved(places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     error = (places - back).square().sum(-1)
     allowed = 2.0 * slack(places.shape[-1] + 4) + 2.0**-15  # of the sums, and of the norm's two parts
     error = 1.01 * error + 2.0**-40 * norm  # what float32 had lost before
-    low = norm * (1.0 - allowed) - (2.0 / _SHARE) * error - TINY * places.shape[-1]
+    low = norm * (1.0 - allowed) - (2.0 / _SHARE) * error - _LOST * places.shape[-1]
     first = low.bfloat16()
     return half, torch.stack([first, (low - first.float()).bfloat16()], dim=-1)
 

@@ -71,11 +71,12 @@ def audit_the_rest(
     for name in (MATCHES, DETECTOR_MATCHES):
         matches = read_matches(first, name)
         flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
-    flagged = (flagged - set(spared)) | {*record.withheld, *also}
-    if len(flagged) == len(record.withheld):
+    flagged -= set(spared)
+    if record.verdict == "do-not-release" and not flagged - set(record.withheld) and not spared:
         raise _not_releasable(
             record, "no single image is flagged, so leaving images out cannot help; train again"
         )
+    flagged |= {*record.withheld, *also}
     if len(flagged) == len(cohort.in_use):
         raise _not_releasable(
             record, "every image is flagged or withheld; nothing would be left; train again"
@@ -128,5 +129,5 @@ def require_clearance(record: Audit, *, again: bool) -> None:
 
 def _not_releasable(record: Audit, advice: str) -> NotReleasable:
     error = NotReleasable(f"the audit says {record.verdict} ({record.counts.flagged} flagged): {advice}")
-    error.exit_code = EXIT_CODES[record.verdict]
+    error.exit_code = EXIT_CODES[record.verdict] or NotReleasable.exit_code
     return error

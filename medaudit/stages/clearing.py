@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medaudit.artifacts.certified_review import CertifiedReview, certified_review
-from medaudit.artifacts.findings import Audit, Bounds
+from medaudit.artifacts.findings import Audit, Bounds, WithoutFlags
 from medaudit.artifacts.review import Review, open_review
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
@@ -63,7 +63,8 @@ def review_facts(clearing: Clearing | None, audit: tuple[Artifact, Audit] | None
 def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, CertifiedReview]:
     """The audit as it stands once its flags are cleared, and what the certificate says of that.
 
-    `audit` is the one that was reviewed, or the second look without the images that were not cleared. Raises
+    `audit` is the one that was reviewed, or the second look without the images that were not cleared. An image whose
+    flag was cleared counts as flagged although the second look, at half of alpha, may not flag it again. Raises
     NotReleasable while a flag stands, or where the audit would not support a release even without its flags.
     """
     from medaudit.protocol.review_pairs import flagged_pairs, unclearable
@@ -80,7 +81,7 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
             f"{len(standing)} flagged images are not cleared: release again with --withhold-flagged as well, "
             "or train again"
         )
-    rest = record.without_flags
+    rest = record.without_flags if flagged else WithoutFlags(verdict=record.verdict, reasons=record.reasons)
     if rest is None:
         raise ReviewMismatch("the audit does not say how it stands without its flags; run it again")
     if rest.verdict != "release-supported":
@@ -89,15 +90,21 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
         )
         error.exit_code = {"inconclusive": 20}.get(rest.verdict, 10)
         raise error
-    count = len({image for image, _ in flagged})
+    count = len(clearing.images - set(record.withheld))
     said = certified_review(clearing.review, clearing.artifact.id, count)
     bounds = Bounds(
         model_rate_upper=None, sources=None, hidden_copies=None, alpha=record.bounds.alpha, wording=_NO_BOUND
     )
     reasons = [_sentence(said, record.counts.synthetic), *rest.reasons]
-    return record.model_copy(
-        update={"verdict": rest.verdict, "reasons": reasons, "bounds": bounds, "next_steps": []}
-    ), said
+    counts = record.counts.model_copy(update={"flagged": count})
+    changes = {
+        "verdict": rest.verdict,
+        "reasons": reasons,
+        "counts": counts,
+        "bounds": bounds,
+        "next_steps": [],
+    }
+    return record.model_copy(update=changes), said
 
 
 def _sentence(said: CertifiedReview, images: int) -> str:

@@ -26,7 +26,7 @@ from medaudit.stages.outcome import Outcome
 from medaudit.stages.release_options import check_options
 from medaudit.stages.released import own_marks, write_release
 from medaudit.stages.review import flagged_images
-from medaudit.stages.signing import signing_key
+from medaudit.stages.signing import seal_again, signing_key
 from medaudit.stages.told import told_by_release
 
 
@@ -93,6 +93,8 @@ def run(
     standing = record.verdict == "do-not-release" and not (
         clearing and spared >= set(flagged_images(artifact))
     )
+    if clearing and letters and not standing:
+        cleared(clearing, artifact, record)  # refused now, not after a second look that spends less
     if (withhold_flagged and standing) or (letters and not standing and record.verdict != "inconclusive"):
         parents["audit_before_withholding"] = artifact.id
         place, how = out.parent / f"{out.name}.audit", settings or settings_of(artifact)
@@ -100,7 +102,7 @@ def run(
             cohort, artifact, record, train, holdout, place, how, device, seed, progress, copy_network,
             spared=spared, also=letters, begin=begin,
         )  # fmt: skip
-    if clearing and record.counts.flagged:
+    if clearing and spared - set(record.withheld):
         parents["review"] = clearing.artifact.id
         record, said = cleared(clearing, artifact, record)
         options["review"] = said.model_dump(mode="json")
@@ -115,6 +117,9 @@ def run(
     known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid)
     if done := finished(out, request):
         linting.lint_release(out, known, own_marks(request, cohort))
+        seal_again(done, key)
     else:
-        done = write_release(out, request, cohort, rows, record, key, known, progress)
+        done = write_release(
+            out, request, cohort, rows, record, key, known, progress, text_required=text == "require"
+        )
     return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)

@@ -12,6 +12,7 @@ from medaudit.artifacts.findings import Audit, write_record
 from medaudit.artifacts.keys import SecretKey
 from medaudit.artifacts.merkle import digests, merkle_root
 from medaudit.artifacts.store import Artifact, Draft, Request, versions
+from medaudit.errors import NotReleasable
 from medaudit.progress import Progress
 from medaudit.stages import linting
 from medaudit.stages.signing import seal_of, signer_of
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 def write_release(
     out: Path, request: Request, cohort: Cohort, rows: np.ndarray, record: Audit, key: SecretKey | None,
-    known: "Known", progress: Progress,
+    known: "Known", progress: Progress, *, text_required: bool = False,
 ) -> Artifact:  # fmt: skip
-    """Write the rows (N,) of a cohort under an audit that clears them. Raises ReportLeak for what must not go out."""
+    """Write the rows (N,) of a cohort under an audit that clears them. Raises ReportLeak for what must not go out,
+    NotReleasable where letters had to be looked for and the pass missed its own plants."""
     from medaudit.writers.dicom import Facts
     from medaudit.writers.formats import image_names, write_images
     from medaudit.writers.papers import CARD, LISTING, card, listing
@@ -40,6 +42,11 @@ def write_release(
     views, labels = [views[row] for row in rows], [labels[row] for row in rows]
     refuse_pseudonyms(name for found in labels for name in found)
     looked = look_for_text(cohort.pixels, rows, progress) if options["text"] else None
+    if text_required and looked is None:
+        raise NotReleasable(
+            "the text pass missed letters that were planted in these images, so it does not count; "
+            "look at the images yourself and release with --text off"
+        )
     certificate = certify(
         record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"], released=len(rows),
         date=options["date"], expires=options["expires"], lineage={**request.parents, "model": model},

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from medaudit.artifacts.certificate import CERTIFICATE, Certificate, Signer
+from medaudit.artifacts.certificate import CERTIFICATE, Certificate, Signer, read_certificate
 from medaudit.artifacts.keys import Passphrase, PublicKey, SecretKey, read_public, read_secret
 from medaudit.artifacts.signature import SIGNATURE, Signature, read_signature, sign
-from medaudit.artifacts.store import MANIFEST, Seal
+from medaudit.artifacts.store import MANIFEST, Artifact, Seal, write_whole
 from medaudit.errors import KeyProblem, ReleaseBroken, SignatureWrong
 
 _AGAIN = "ask the sender for the release again"
@@ -29,6 +29,16 @@ def seal_of(key: SecretKey, certificate: Certificate) -> Seal:
     count = certificate.counts.released
     comment = f"medaudit release {certificate.release_id[:16]}, {count} synthetic images, {until}"
     return lambda manifest: {SIGNATURE: sign(key, manifest, comment)}
+
+
+def seal_again(done: Artifact, key: SecretKey | None) -> None:
+    """Make the signature of a release that stands already once more, where it was lost or damaged."""
+    if key is None:
+        return
+    manifest = (done.path / MANIFEST).read_bytes()
+    for name, said in seal_of(key, read_certificate(done.file(CERTIFICATE)))(manifest).items():
+        if not (done.path / name).is_file() or (done.path / name).read_text() != said:
+            write_whole(done.path / name, said.encode())
 
 
 def trusted(key: str) -> PublicKey | str:
@@ -112,8 +122,6 @@ def _signature(folder: Path) -> Signature | None:
 
 def _by_fingerprint(folder: Path, fingerprint: str) -> PublicKey:
     """The key that the certificate names, when it is the one with this fingerprint."""
-    from medaudit.artifacts.certificate import read_certificate
-
     said = read_certificate(folder / CERTIFICATE).signer
     key = read_public(said.public_key) if said else None
     if key is None or key.fingerprint != fingerprint:

@@ -153,6 +153,13 @@ def test_names_of_files_are_looked_at(tmp_path: Path, name: str) -> None:
         check_files(tmp_path, KNOWN, OWN)
 
 
+def test_digits_of_a_hash_or_a_version_are_no_date() -> None:
+    dated = "a" * 20 + "20241112" + "b" * 36
+    nobody = Known()
+    assert found_in(f'"sha": "{dated}", "torch": "2.6.0.dev20241112"', nobody, own=frozenset({dated})) is None
+    assert found_in("seen on 20241112", nobody, own=frozenset({dated})) == "a date"
+
+
 def test_certificates_may_name_hashes_but_none_of_a_real_file(tmp_path: Path) -> None:
     (tmp_path / "certificate.json").write_text(json.dumps({"root": "0123456789abcdef" * 4}))
     assert check_files(tmp_path, KNOWN, OWN) == 1

@@ -230,6 +230,21 @@ def test_a_bound_that_is_too_high_loses_a_copy(kind: type[Look], monkeypatch: py
     assert not np.array_equal(ask(), np.arange(5))
 
 
+def test_queries_in_another_layout_lose_no_neighbour() -> None:
+    rng = np.random.default_rng(0)
+    references = np.repeat(rng.standard_normal((3, 1, 100)).astype(np.float32), 700, axis=0)
+    strided = rng.standard_normal((80, 1, 1, 200)).astype(np.float32)[..., ::2]
+    found = nearest(strided, ArrayBlocks(references), 3, reference_group=np.arange(2100))
+    plain = nearest(strided.copy(), ArrayBlocks(references), 3, reference_group=np.arange(2100))
+    assert (found.index >= 0).all() and np.array_equal(found.index, plain.index)
+
+
+def test_values_whose_squares_overflow_are_refused() -> None:
+    huge = np.full((3, 1, 300), 2.0**60, dtype=np.float32)
+    with pytest.raises(ValueError, match="not finite"):
+        nearest(huge[:, None], ArrayBlocks(huge), 1, reference_group=np.arange(3))
+
+
 @pytest.mark.parametrize("kind", [Single, Halves])
 def test_few_queries_need_the_second_sweep(kind: type[Look], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(halves, "in_tiles", lambda: kind is Halves)

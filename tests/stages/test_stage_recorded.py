@@ -157,7 +157,7 @@ def test_what_was_made_but_not_recorded_is_recorded_by_the_next_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(recorded, "_recorded", killed)
+        patch.setattr(recorded, "write_down", killed)
         with pytest.raises(KeyboardInterrupt):
             release(copy, "S2", "A2", "R3", format="png")
     assert (copy / "R3").is_dir() and len(rows(copy, "release")) == 2

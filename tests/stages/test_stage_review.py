@@ -134,7 +134,7 @@ def test_a_ledger_records_a_review_once(work: Path, tmp_path: Path) -> None:
     book = recorded.Book(tmp_path / "site.ledger", "Board", "20261124")
     for _ in range(2):
         outcome = recorded.review(book, work / "A", files, tmp_path / "reviewed")
-    with Ledger(book.path) as ledger:
+    with Ledger(book.path, write=False) as ledger:
         (event,) = [one for one in ledger.events() if one.kind == "review"]
     assert event.subject == open_artifact(tmp_path / "reviewed").id
     assert event.body["audit"] == open_artifact(work / "A").id and event.body["by"] == "Board"

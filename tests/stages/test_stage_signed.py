@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from release_parts import all_bytes, make_audit, make_cohort
 
+from medaudit.artifacts import store
 from medaudit.artifacts.certificate import last_day
 from medaudit.artifacts.keys import PublicKey, SecretKey, write_keys
 from medaudit.artifacts.merkle import merkle_root
@@ -262,6 +263,33 @@ def test_a_kill_between_manifest_and_signature_leaves_no_release(
     assert not (tmp_path / "D").exists()
     monkeypatch.setattr("medaudit.stages.signing.sign", signature.sign)
     assert all_bytes(signed(site, tmp_path / "D")) == all_bytes(site / "D")
+
+
+def test_a_kill_after_the_signature_was_written_ends_in_the_same_bytes(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = all_bytes(signed(site, tmp_path / "whole"))
+    tidied = shutil.rmtree
+
+    def killed(path: Path, **how: object) -> None:
+        if Path(path).name == store._SCRATCH:
+            raise KeyboardInterrupt
+        tidied(path, **how)
+
+    monkeypatch.setattr(store.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        signed(site, tmp_path / "again")
+    monkeypatch.undo()
+    assert all_bytes(signed(site, tmp_path / "again")) == whole
+
+
+def test_a_signature_that_was_lost_or_damaged_is_made_again(site: Path, tmp_path: Path) -> None:
+    out = signed(site, tmp_path / "out")
+    whole = all_bytes(out)
+    for harm in (Path.unlink, lambda path: path.write_text("damaged")):
+        harm(out / SEAL)
+        signed(site, out)
+        assert all_bytes(out) == whole
 
 
 def test_the_front_door(site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from medaudit.artifacts.ledger import Event
 from medaudit.protocol.history import Reach
+from medaudit.stats.counted import counted
 
 SHORT = 12  # hex digits of an id that a line shows
 
@@ -14,26 +15,22 @@ def short(name: str) -> str:
     return name[:SHORT] if len(name) >= 32 else name
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _audit(body: Mapping[str, Any]) -> str:
     looked = ", 2nd look" if body.get("second_look_of") else ""
     return f"{body['verdict']}, {body['flagged']:,}/{body['images']:,} flagged{looked}"
 
 
 def _release(body: Mapping[str, Any]) -> str:
-    to = f", {_plural(len(body['receivers']), 'receiver')}" if body["receivers"] else ""
-    return f"{_plural(body['images'], 'image')}{to}"
+    to = f", {counted(len(body['receivers']), 'receiver')}" if body["receivers"] else ""
+    return f"{counted(body['images'], 'image')}{to}"
 
 
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda body: body["schema"],
-    "cohort": lambda body: f"{_plural(body['images'], 'film')}, {_plural(body['patients'], 'patient')}",
+    "cohort": lambda body: f"{counted(body['images'], 'film')}, {counted(body['patients'], 'patient')}",
     "budget": lambda body: f"audit {body['number']}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}",
     "audit": _audit,
-    "extract": lambda body: f"{body['verdict']}, {_plural(body['patients'], 'patient')} extracted",
+    "extract": lambda body: f"{body['verdict']}, {counted(body['patients'], 'patient')} extracted",
     "review": lambda body: f"{body['cleared']:,} cleared, {body['withheld']:,} withheld",
     "release": _release,
     "withdrawal": lambda body: body["reason"],

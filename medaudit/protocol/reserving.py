@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any
 
+from medaudit.artifacts.certificate import day
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.ledger import Event, Ledger
 from medaudit.artifacts.store import Request, canonical, open_artifact
@@ -25,10 +25,7 @@ def checked_note(option: str, text: str) -> str:
     if len(text) > _LONGEST or not text.isprintable():
         raise UsageProblem(f"{option} takes one line of at most {_LONGEST} characters")
     if option == "--date" and text:
-        try:
-            calendar_date.fromisoformat(text if text.isdigit() and len(text) == 8 else "")
-        except ValueError:
-            raise UsageProblem(f"date {text!r} is not YYYYMMDD") from None
+        day(text, option)
     return text
 
 

@@ -5,8 +5,6 @@ are drawn narrow, so that their labels stay readable on a telephone. Axes: (Y, X
 """
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from medaudit.render.histogram import SMALLEST_CELL, Histogram
+from medaudit.render.png import grey_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -284,19 +283,4 @@ def pair(synthetic: np.ndarray, training: np.ndarray) -> bytes:
         figure.dpi = 160  # twelve pairs stay under 2 MB even if they were noise
         figure.canvas.draw()
         drawn = np.asarray(figure.canvas.buffer_rgba())[..., 1]  # type: ignore[attr-defined]
-        return _png(drawn)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """(Y, X) uint8 → a PNG without any text chunk; each row as the difference to the one above (PNG, 9.2: Up)."""
-    height, width = pixels.shape
-    above = np.concatenate([np.zeros_like(pixels[:1]), pixels[:-1]])
-    rows = np.full((height, 1 + width), 2, dtype=np.uint8)
-    rows[:, 1:] = pixels - above
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
-    body = b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
+        return grey_png(drawn)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from medaudit.stats.bounds import chao1, good_turing
+from medaudit.stats.counted import counted
 from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED
 
 FALSE_NEIGHBOURS = 0.1  # images of strangers that a generated image may be joined with, on average
@@ -151,7 +152,7 @@ def _decided(evidence: ExtractionEvidence) -> tuple[str, list[str]]:
         return DO_NOT_RELEASE, [
             f"{_of(evidence.matched_cliques, evidence.cliques, 'group')} of repeated images and "
             f"{_of(evidence.flagged_images, evidence.generated, 'single image')} match a training image more "
-            f"closely than unseen people do; {_count(evidence.patients, 'training patient')} named",
+            f"closely than unseen people do; {counted(evidence.patients, 'training patient')} named",
             *notes,
         ]
     doubts = _doubts(evidence)
@@ -169,7 +170,7 @@ def _decided(evidence: ExtractionEvidence) -> tuple[str, list[str]]:
 def wording(evidence: ExtractionEvidence) -> str:
     """One sentence for the report."""
     if evidence.patients:
-        return f"{evidence.generated:,} generated images gave away {_count(evidence.patients, 'training patient')}."
+        return f"{evidence.generated:,} generated images gave away {counted(evidence.patients, 'training patient')}."
     return f"{evidence.generated:,} generated images gave no training patient away."
 
 
@@ -189,12 +190,12 @@ def _doubts(evidence: ExtractionEvidence) -> list[str]:
         )
     if evidence.duplicates_across:
         found.append(
-            f"{_count(evidence.duplicates_across, 'film')} stand in both the training and the held-out cohort; "
+            f"{counted(evidence.duplicates_across, 'film')} stand in both the training and the held-out cohort; "
             "run dedup and split again"
         )
     if evidence.matched_holdout:
         found.append(
-            f"{_count(evidence.matched_holdout, 'group')} of repeated images match a held-out image more closely "
+            f"{counted(evidence.matched_holdout, 'group')} of repeated images match a held-out image more closely "
             "than unseen people do; the model may have seen the held-out cohort"
         )
     if not evidence.patient_level:
@@ -208,19 +209,15 @@ def _notes(evidence: ExtractionEvidence) -> list[str]:
         f"groups are maximal cliques of at least {evidence.clique_size} images, taken largest first, no image in "
         f"two; images are joined under tile distance {evidence.line.threshold:.3g}, as "
         f"{evidence.line.false_rate:.2g} of {evidence.line.pairs:,} pairs of unseen people are",
-        f"the same procedure found {_count(evidence.cliques_in_holdout, 'group')} among unseen people",
+        f"the same procedure found {counted(evidence.cliques_in_holdout, 'group')} among unseen people",
     ]
     if evidence.not_enumerated:
         notes.append(
-            f"{_count(evidence.not_enumerated, 'dense cluster')} had too many maximal cliques to list; "
+            f"{counted(evidence.not_enumerated, 'dense cluster')} had too many maximal cliques to list; "
             "groups were grown greedily there"
         )
     return notes
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _of(number: int, of: int, noun: str) -> str:
-    return f"{number:,} of {_count(of, noun)}"
+    return f"{number:,} of {counted(of, noun)}"

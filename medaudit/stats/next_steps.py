@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medaudit.stats.cohort_test import smallest_detectable_run
+from medaudit.stats.counted import counted
 from medaudit.stats.intervals import Rate, clopper_pearson
 from medaudit.stats.reasons import CohortEvidence
 from medaudit.stats.tail import MIN_REFERENCE
@@ -81,8 +82,8 @@ def next_steps(standing: Standing) -> list[str]:
 
 def remainder_wording(flagged: int, rest: Rest) -> str:
     """Whether withholding the flagged images is enough, in one sentence."""
-    images = f"Withholding the {_count(flagged, 'flagged image')}"
-    remain = f"the remaining {_count(rest.synthetic, 'image')}"
+    images = f"Withholding the {counted(flagged, 'flagged image')}"
+    remain = f"the remaining {counted(rest.synthetic, 'image')}"
     if rest.enough:
         passes = "passes" if rest.synthetic == 1 else "pass"
         return (
@@ -137,7 +138,7 @@ def _flag_steps(standing: Standing) -> list[str]:
     if not flagged:
         return []
     they = "it is" if flagged == 1 else "they are"
-    steps = [f"Withhold the {_count(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
+    steps = [f"Withhold the {counted(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
     if standing.rest is not None:
         steps.append(remainder_wording(flagged, standing.rest))
         if standing.rest.verdict == INCONCLUSIVE:
@@ -155,7 +156,7 @@ def _training_steps(standing: Standing) -> list[str]:
         exposed = standing.patients_exposed
         account = "accounts" if exposed == 1 else "account"
         steps.append(
-            f"{_count(exposed, 'training patient')} of {standing.train_patients:,} {account} for the flags: train "
+            f"{counted(exposed, 'training patient')} of {standing.train_patients:,} {account} for the flags: train "
             "again without them, if they are few, or give the model more patients."
         )
     rest = standing.rest
@@ -218,8 +219,8 @@ def _people_steps(standing: Standing) -> list[str]:
     needed = needed_holdout(standing.train_patients, standing.different, cohort.run_alpha) if blind else None
     if blind and needed is None:
         return [
-            f"Bring more people: {_count(standing.train_patients, 'training patient')} and "
-            f"{_count(standing.different, 'different image')} are too few for any hold-out to help."
+            f"Bring more people: {counted(standing.train_patients, 'training patient')} and "
+            f"{counted(standing.different, 'different image')} are too few for any hold-out to help."
         ]
     missing = max(short, (needed or 0) - standing.holdout_patients)
     if missing > 0:
@@ -264,7 +265,3 @@ def _named(kinds: list[str], kind_words: Mapping[str, str]) -> str:
     """Copies of these kinds, in words."""
     words = [f"copies {kind_words.get(kind, kind)}" for kind in kinds]
     return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

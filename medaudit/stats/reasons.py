@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from medaudit.stats.counted import counted
 from medaudit.stats.intervals import Rate
 from medaudit.stats.relation import same_person_sentence
 
@@ -66,7 +67,7 @@ def zero_found_wording(
         missed = (
             "none was missed"
             if hidden == 0
-            else f"copies of at most {_count(hidden, 'training film')} were missed"
+            else f"copies of at most {counted(hidden, 'training film')} were missed"
         )
         parts.append(f"if copies are found no less often than the planted ones, {missed} in this release")
     return "; ".join(parts) + "."
@@ -88,13 +89,13 @@ def flag_sentences(
         verb = "gives" if flagged == 1 else "give"
         return [
             f"{flagged:,} of {synthetic:,} images {verb} a training patient away, closer to a film than unseen people "
-            f"come; {_count(exposed, 'patient')} of {train_patients:,} would be exposed.",
+            f"come; {counted(exposed, 'patient')} of {train_patients:,} would be exposed.",
             same_person_sentence(flagged, same_person),
         ]
     verb = "copies" if flagged == 1 else "copy"
     return [
         f"{flagged:,} of {synthetic:,} images {verb} a training patient's scan more closely than unseen people come; "
-        f"{_count(exposed, 'patient')} of {train_patients:,} would be exposed."
+        f"{counted(exposed, 'patient')} of {train_patients:,} would be exposed."
     ]
 
 
@@ -110,7 +111,7 @@ def cohort_sentences(cohort: CohortEvidence) -> list[str]:
     if cohort.run_p <= cohort.run_alpha:
         sentences.append(
             f"The {cohort.run_length:,} images that resemble real ones most all match training images, of "
-            f"{_count(cohort.run_patients, 'patient')} ({_p(cohort.run_p)}, allowed {cohort.run_alpha:.2g})."
+            f"{counted(cohort.run_patients, 'patient')} ({_p(cohort.run_p)}, allowed {cohort.run_alpha:.2g})."
         )
     return sentences
 
@@ -196,7 +197,7 @@ def reference_sentences(
         )
     elif cohort.run_detectable is None:
         sentences.append(
-            f"The set holds only {_count(different, 'different image')}, and no fewer than {needed:,} could have been "
+            f"The set holds only {counted(different, 'different image')}, and no fewer than {needed:,} could have been "
             "evidence that it is closer to the training patients than to unseen ones; audit more images of this model."
         )
     return sentences
@@ -206,7 +207,7 @@ def share_sentences(blind: tuple[str, ...], detectors: int) -> list[str]:
     """Detectors whose share of alpha no number of copies could reach."""
     if not blind:
         return []
-    shared = f"With alpha shared by {_count(detectors, 'detector')}" if detectors > 1 else "With this alpha"
+    shared = f"With alpha shared by {counted(detectors, 'detector')}" if detectors > 1 else "With this alpha"
     fewer = "use fewer detectors or " if detectors > 1 else ""
     return [
         f"{shared} {', '.join(blind)} could flag no image, however alike and however many; {fewer}add held-out "
@@ -240,7 +241,7 @@ def generative_sentences(power: Rate, patients: int, required_power: float) -> l
         return []
     return [
         f"Of {power.of:,} copies that a diffusion model, over-trained on purpose, made of the films of "
-        f"{_count(patients, 'training patient')} the audit found {power.count:,} ({_percent(power.value)}, interval "
+        f"{counted(patients, 'training patient')} the audit found {power.count:,} ({_percent(power.value)}, interval "
         f"{_percent(power.low)} to {_percent(power.high)}), fewer than the {_percent(required_power)} required of "
         "planted copies: copies as a generator makes them may be missed."
     ]
@@ -312,14 +313,10 @@ def power_clear(power: Mapping[str, Rate], required_power: float, kind_words: Ma
     weakest = min(power, key=lambda kind: power[kind].low)
     rate = power[weakest]
     return (
-        f"Planted copies of {_count(len(power), 'kind')} were looked for; the hardest were those "
+        f"Planted copies of {counted(len(power), 'kind')} were looked for; the hardest were those "
         f"{kind_words.get(weakest, weakest)}, of which {rate.count:,} of {rate.of:,} were found: power is at least "
         f"{_at_least(rate.low)}, and {_percent(required_power)} is required."
     )
-
-
-def _count(number: int, noun: str, several: str | None = None) -> str:
-    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
 def _were(number: int) -> str:

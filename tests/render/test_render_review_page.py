@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from medaudit.render.review_page import Shown, grey_png, print_page, script_json
+from medaudit.render.png import grey_png
+from medaudit.render.review_page import Shown, print_page, script_json
 
 HOSTILE = "</script><script>alert(1)</script><!--<script>&amp;\u2028'\"<img src=x onerror=alert(1)>"
 

@@ -4,8 +4,9 @@ Axes: G queries, Q of them in a chunk, P poses, T tiles, D values per tile, M re
 K neighbours, W bounds kept, E groups left out.
 
 A first look on few axes (`looks`) gives a lower bound on every distance, and each query keeps the W references with
-the smallest. These are measured nearest bound first, after a second look on more axes, until no bound left can beat
-the K-th distance (`kernels.settle`), for queries that look alike together, so that what they share is fetched once.
+the smallest. These are measured nearest bound first, after a second look on more axes and a third at 8 bits of every
+value (`octets`), until no bound left can beat the K-th distance (`kernels.settle`), for queries that look alike
+together, so that what they share is fetched once.
 The answer is certain when that distance lies under every bound that was not kept. A query for which it does not
 (ties, many duplicates) is swept again, and everything whose bound allows it to be among the K nearest is measured.
 Nothing is approximate.
@@ -20,7 +21,7 @@ from functools import cache, partial
 import numpy as np
 import torch
 
-from medaudit.search import kernels
+from medaudit.search import kernels, scanning
 from medaudit.search.index import Index
 from medaudit.search.looks import Look, look_at, most_kept
 from medaudit.search.settling import Listed, seen_again, settle_in_files
@@ -29,6 +30,8 @@ _WIDTH = 256  # products of queries and poses computed together: bounds stay in 
 _BLOCK = 1024  # references of a block, for the same reason
 _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
 _TOGETHER_BYTES = 1 << 20  # of queries that are settled together: what they are stays in the second cache
+_SAMPLE_RANK = 8  # bounds of a sample that lie below the first limit
+_MORE = 3  # halves of W that are expected below it
 _PIVOTS, _LEADING = (
     256,
     64,
@@ -53,6 +56,14 @@ class Asking:
         asking, point = index.basis.queries(flat)
         shape = queries.shape[:3]
         return cls(queries, asking.reshape(*shape, -1), point.reshape(*shape, -1))
+
+    @classmethod
+    def own(cls, index: Index, start: int, stop: int) -> "Asking":
+        """The references [start, stop) themselves, as they are in the index."""
+        part = index.part(start, stop)
+        return cls(
+            part.vectors[:, None], *(look[:, None] for look in index.basis.asked(part.coarse, part.fine))
+        )
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -109,32 +120,46 @@ class Search:
 
         self._hits(queries, look, limit, nobody, visit, threads=1)
 
-    def _tiles(self, queries: Asking, look: Look, visit: Visit, threads: int | None = None) -> None:
+    def _tiles(self, asking: torch.Tensor, look: Look, visit: Visit, threads: int | None = None) -> None:
         """Call `visit` with every tile of bounds; a chunk of queries sees its blocks in order, in one thread."""
-        poses, count = queries.asking.shape[1], len(self.index)
-        cells = _WIDTH if self.device == "cpu" else max(_WIDTH, _DEVICE_CELLS // max(1, min(count, 1 << 16)))
-        chunk = max(1, cells // poses)
+        count = len(self.index)
         block = _BLOCK if self.device == "cpu" else 1 << 16
-        chunks = [slice(first, min(first + chunk, len(queries))) for first in range(0, len(queries), chunk)]
-        threads = threads or torch.get_num_threads()
-        lanes = [chunks[lane::threads] for lane in range(min(threads, len(chunks)))]
-        asking = look.queries(queries.asking, queries.point)
 
         def run(lane: list[slice]) -> None:
+            for start in range(0, count, block):
+                references = look.references(start, start + block)
+                whole = cache(partial(self.index.part, start, start + block))
+                for part in lane:
+                    visit(part, start, look.bounds(asking[part], references), whole)
+
+        self._in_lanes(asking, run, threads)
+
+    def _in_lanes(
+        self, asking: torch.Tensor, run: Callable[[list[slice]], None], threads: int | None = None
+    ) -> None:
+        """Call `run` in each thread with its chunks of the queries (G, P, T, C)."""
+        count, poses = asking.shape[:2]
+        cells = (
+            _WIDTH
+            if self.device == "cpu"
+            else max(_WIDTH, _DEVICE_CELLS // max(1, min(len(self.index), 1 << 16)))
+        )
+        chunk = max(1, cells // poses)
+        chunks = [slice(first, min(first + chunk, count)) for first in range(0, count, chunk)]
+        threads = threads or torch.get_num_threads()
+        lanes = [chunks[lane::threads] for lane in range(min(threads, len(chunks)))]
+
+        def alone(lane: list[slice]) -> None:
             with torch.inference_mode():
-                for start in range(0, count, block):
-                    references = look.references(start, start + block)
-                    whole = cache(partial(self.index.part, start, start + block))
-                    for part in lane:
-                        visit(part, start, look.bounds(asking[part], references), whole)
+                run(lane)
 
         with _one_thread_each():
             if len(lanes) <= 1 or self.device != "cpu":
                 for lane in lanes:
-                    run(lane)
+                    alone(lane)
             else:
                 with ThreadPoolExecutor(len(lanes), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                    for _ in pool.map(run, lanes):
+                    for _ in pool.map(alone, lanes):
                         pass
 
     def _smallest_bounds(
@@ -142,21 +167,45 @@ class Search:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The smallest bounds of each query (G, W), their rows (-1 where unfilled), and what the bounds that were not
         kept are at least (G,)."""
-        count = len(queries)
+        count, none = len(queries), np.iinfo(look.kind).max
         width = max(1, min(look.kept(k), len(self.index)))
-        best = np.full((count, 2 * width), np.inf, dtype=np.float32)
-        rows = np.full((count, 2 * width), -1, dtype=np.int64)
+        best = np.empty((count, 2 * width), dtype=look.kind)
+        rows = np.empty((count, 2 * width), dtype=np.int32)
         filled = np.zeros(count, dtype=np.int64)
-        limit = np.full(count, np.inf, dtype=np.float32)
+        asking = look.queries(queries.asking, queries.point)
+        limit = np.full(count, none, dtype=look.kind)
+        self._first_limits(asking, look, width, absent, limit)
 
         def keep(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
-            kernels.keep_smallest(
+            scanning.keep_smallest(
                 low, start, self.group, absent[part], best[part], rows[part], filled[part], limit[part]
             )
 
-        self._tiles(queries, look, keep)
-        kernels.cut_to_width(best, rows, filled, limit)
-        return best[:, :width], rows[:, :width], limit.astype(np.float64)
+        self._tiles(asking, look, keep)
+        scanning.cut_to_width(best, rows, filled, limit)
+        reach = np.where(limit == none, np.inf, look.numbers(limit).astype(np.float64))
+        return look.numbers(best[:, :width]), rows[:, :width], reach
+
+    def _first_limits(
+        self, asking: torch.Tensor, look: Look, width: int, absent: np.ndarray, limit: np.ndarray
+    ) -> None:
+        """Lower `limit` (G,), above which no bound is kept, to where a sample says that some more than W lie below.
+
+        Where the sample was wrong, fewer are kept, and the query is swept again if these do not settle it.
+        """
+        count = len(self.index)
+        size = -(-_SAMPLE_RANK * count // (_MORE * width // 2))
+        if size > count // 4 or self.device != "cpu":
+            return
+        sample = np.linspace(0, count - 1, size).astype(np.int64)
+        references = look.sample(sample)
+
+        def run(lane: list[slice]) -> None:
+            for part in lane:
+                low = look.bounds(asking[part], references)
+                scanning.limits(low, sample, self.group, absent[part], _SAMPLE_RANK, limit[part])
+
+        self._in_lanes(asking, run)
 
     def _settled(self, queries: Asking, look: Look, low: np.ndarray, kept: np.ndarray, k: int) -> Listed:
         found = Listed.nothing(len(queries), k)
@@ -165,10 +214,14 @@ class Search:
             settle_in_files(self.index, look.second, queries.vectors, queries.point, low, kept, found)
             return found
 
+        octets = self.index.octets
+
         def held(part: np.ndarray) -> None:
+            asked = octets.like(queries.vectors[part])
             kernels.settle(
                 part, queries.vectors, queries.point, low, kept, self.index.coarse, seen_again(self.index, look.second),
-                self.index.vectors, found.distance, found.rows,
+                self.index.vectors, asked.values, asked.taken, octets.values, octets.taken, octets.unit,
+                found.distance, found.rows,
             )  # fmt: skip
 
         step = _settled_together(queries.vectors)
@@ -184,9 +237,10 @@ class Search:
         found = Listed.nothing(len(queries), k)
 
         def visit(part: slice, asked: np.ndarray, row: np.ndarray, index: Index, start: int) -> None:
-            kernels.settle_hits(
-                queries.vectors[part], queries.point[part], asked, row, start, index.coarse,
-                seen_again(index, look.second), index.vectors, known[part], found.distance[part], found.rows[part],
+            kernels.settle_pairs(
+                queries.vectors[part], queries.point[part], asked, row, np.arange(start, start + len(index)),
+                index.coarse, seen_again(index, look.second), index.vectors, known[part], found.distance[part],
+                found.rows[part],
             )  # fmt: skip
 
         self._hits(queries, look, known, absent, visit)
@@ -199,14 +253,12 @@ class Search:
         """Call `visit` with the pairs of each tile whose bound allows `distance` (G,): queries of a part and rows of
         an index that begins at a reference."""
         values = queries.vectors.shape[-1]
-        ceiling = np.nextafter(
-            (np.square(distance) * values * (1 + 1e-9)).astype(np.float32), np.float32(np.inf)
-        )
+        ceiling = look.bits(np.square(distance) * values * (1 + 1e-9))
 
         def see(part: slice, start: int, low: np.ndarray, whole: Callable[[], Index]) -> None:
             asked = np.empty(low.size, dtype=np.int64)
             row = np.empty(low.size, dtype=np.int64)
-            count = kernels.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
+            count = scanning.gather_hits(low, start, self.group, absent[part], ceiling[part], asked, row)
             if count:
                 visit(
                     part,
@@ -216,13 +268,13 @@ class Search:
                     start,
                 )
 
-        self._tiles(queries, look, see, threads)
+        self._tiles(look.queries(queries.asking, queries.point), look, see, threads)
 
 
 def bytes_per_query(shape: tuple[int, ...], k: int) -> int:
     """Working memory of one of the queries (G, P, T, D): its places on the axes, as many in float64, and its bounds."""
     _, poses, tiles, values = shape
-    return poses * tiles * 4 * min(4 * values, 4096) + 48 * most_kept(k)
+    return poses * tiles * 4 * min(4 * values, 4096) + 16 * most_kept(k)
 
 
 def _settled_together(vectors: np.ndarray) -> int:

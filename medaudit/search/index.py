@@ -1,8 +1,8 @@
 """References made ready to be searched: their principal axes and what they are on them, in memory or in files.
 
 Axes: M references, B of a block, T tiles, D values, A coarse and F fine axes. Bytes: 4 M T (A + F + 4), that is 2 KB a
-film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files. Half as much again where the first look is
-in bfloat16 and the index in memory.
+film for one tile and for sixteen tiles 4 KB; `stored` keeps them in files. In memory, M T D more for the third look
+(`octets`), and half of the former again where the first look is in bfloat16.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from medaudit.search import halves
+from medaudit.search.octets import Octets, pays
 from medaudit.search.precision import checked
 from medaudit.search.projection import Basis, sample_rows
 
@@ -55,6 +56,14 @@ class Index:
             made[:, part] = halves.of_references(self.coarse[part], self.fine[part])
         return made
 
+    @cached_property
+    def octets(self) -> Octets:
+        """All references for a third look, made when first asked for; nothing where it would not pay."""
+        tiles, values = self.vectors.shape[1:]
+        if self.in_files or not pays(tiles, values):
+            return Octets.nothing(tiles, values)
+        return Octets.of(self.vectors, self.vectors[sample_rows(len(self))])
+
     @property
     def in_files(self) -> bool:
         """Whether parts of it are read when needed, rather than looked at where they lie."""
@@ -67,6 +76,10 @@ class Index:
     def looks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """(B, T, A + 3) and (B, T, F + 1) of the references [start, stop)."""
         return self.coarse[start:stop], self.fine[start:stop]
+
+    def looks_at(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the references `rows` (B,), ascending."""
+        return self.coarse[rows], self.fine[rows]
 
     def part(self, start: int, stop: int) -> "Index":
         """The references [start, stop) on the same axes, in memory."""

@@ -1,108 +1,22 @@
 """The loops that run once a pair: compiled, because what they skip is what makes the search fast.
 
-Axes: Q queries of a chunk, P poses, T tiles, D values, A coarse and F fine axes, B references of a block,
-M references, W kept bounds, K neighbours, E groups left out.
-
-Sums are in the compiler's order (`reassoc`), which is the same for one processor; nothing depends on it but the last
-digit of a distance, and an exact copy is at 0 in any order.
+Axes: G queries, n of them settled together, P poses, T tiles, D values, A coarse and F fine axes, B references of a
+block, M references, W kept bounds, K neighbours.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-_CHUNK = 64  # bounds looked at together: most of the time none of them is small enough
+from medaudit.search.compiling import compiled
+from medaudit.search.scanning import halve
+
 _ROUND = 8  # references of each query that are measured in a round
+_SORTED = 96  # bounds of a query that are sorted at once
+_SUMMED = 16384  # squared gaps of bytes whose sum stays below 2^31
 _ROUNDING = 1.0 + 1e-9  # far above the relative error of a float64 subtraction and sum
 _SUM_32 = 1e-4  # far above the relative error of a float32 sum of a thousand squares
 _UNIT = 2.0**-22  # four times the unit roundoff of float32
+_LEAST = 2.0**-148  # the least that float32 can tell from nought, twice
 _UNDERFLOW = 2.0**-110  # far above what a thousand squares lose below float32's range
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile without the interpreter's lock; kept for the next process where there is a place to keep it."""
-    options: Any = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # a read-only installation and no home
-        return numba.njit(**options)(function)
-
-
-@compiled
-def _inside(group: int, absent: np.ndarray, query: int) -> bool:
-    for place in range(absent.shape[1]):  # noqa: SIM110 - a compiled loop
-        if absent[query, place] >= 0 and absent[query, place] == group:
-            return True
-    return False
-
-
-@compiled
-def _halve(values: np.ndarray, rows: np.ndarray, size: int, keep: int) -> None:
-    """Bring the `keep` smallest of the first `size` values to the front, the largest of them last (quickselect)."""
-    low, high, wanted = 0, size - 1, keep - 1
-    while low < high:
-        middle = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] < middle:
-                left += 1
-            while values[right] > middle:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                rows[left], rows[right] = rows[right], rows[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
-        else:
-            return
-
-
-@compiled
-def _next_under(low: np.ndarray, query: int, first: int, limit: float) -> int:
-    """The first column from `first` on, a multiple of _CHUNK, whose chunk holds a bound of at most `limit`."""
-    count, size = low.shape[1], low.shape[1] - low.shape[1] % _CHUNK
-    while first < size:
-        hits = 0
-        for place in range(_CHUNK):
-            hits += low[query, np.uint64(first) + np.uint64(place)] <= limit
-        if hits:
-            return first
-        first += _CHUNK
-    return first if first < count else count
-
-
-@compiled
-def keep_smallest(
-    low: np.ndarray, start: int, group: np.ndarray, absent: np.ndarray, best: np.ndarray, rows: np.ndarray,
-    filled: np.ndarray, limit: np.ndarray,
-) -> None:  # fmt: skip
-    """Take a tile of bounds (Q, B) of references from `start` into each query's smallest so far.
-
-    best and rows (Q, 2 W) hold `filled` (Q,) of them; whatever is not held is no smaller than `limit` (Q,) float32.
-    """
-    width = best.shape[1] // 2
-    for query in range(low.shape[0]):
-        most = limit[query]
-        first = _next_under(low, query, 0, most)
-        while first < low.shape[1]:
-            for column in range(first, min(first + _CHUNK, low.shape[1])):
-                if low[query, column] < most and not _inside(group[start + column], absent, query):
-                    size = filled[query]
-                    best[query, size] = low[query, column]
-                    rows[query, size] = start + column
-                    filled[query] = size + 1
-                    if size + 1 == 2 * width:
-                        _halve(best[query], rows[query], 2 * width, width)
-                        filled[query] = width
-                        most = best[query, width - 1]
-                        limit[query] = most
-            first = _next_under(low, query, first + _CHUNK, most)
 
 
 @compiled
@@ -191,32 +105,61 @@ def _insert(distance: np.ndarray, rows: np.ndarray, asked: int, value: float, ro
 
 
 @compiled
-def cut_to_width(best: np.ndarray, rows: np.ndarray, filled: np.ndarray, limit: np.ndarray) -> None:
-    """Bring the W smallest of what `keep_smallest` holds (G, 2 W) to the front; what is unfilled is inf and -1."""
-    width = best.shape[1] // 2
-    for query in range(best.shape[0]):
-        size = filled[query]
-        for place in range(size, 2 * width):
-            best[query, place] = np.inf
-            rows[query, place] = -1
-        if size > width:
-            _halve(best[query], rows[query], size, width)
-            for place in range(width, size):
-                limit[query] = min(limit[query], best[query, place])
+def in_octets(vectors: np.ndarray, origin: float, step: float, octets: np.ndarray, error: np.ndarray) -> None:
+    """Vectors (N, D) float32 → the nearest of 256 steps from `origin` on, (N, D) uint8, and the length of what that
+    took from each, (N,) float32, not too small."""
+    for row in range(vectors.shape[0]):
+        taken = 0.0
+        for column in range(vectors.shape[1]):
+            value = np.float64(vectors[row, column]) - origin
+            level = np.uint8(np.int32(min(max(value * (1.0 / step) + 0.5, 0.0), 255.0)))
+            octets[row, column] = level
+            gap = value - step * np.float64(level)
+            taken += gap * gap
+        error[row] = np.sqrt(taken) * (1.0 + 1e-6) + _LEAST
+
+
+@compiled
+def _in_steps(first: np.ndarray, asked: int, pose: int, second: np.ndarray, row: int, tile: int) -> int:
+    """Squared distance of two vectors of bytes."""
+    total = 0
+    for start in range(0, second.shape[2], _SUMMED):
+        part, first_column = np.int32(0), np.uint64(start)
+        for column in range(min(second.shape[2] - start, _SUMMED)):
+            place = first_column + np.uint64(column)
+            gap = np.int16(np.int16(first[asked, pose, tile, place]) - np.int16(second[row, tile, place]))
+            part = np.int32(part + np.int32(np.int32(gap) * np.int32(gap)))
+        total += int(part)
+    return total
+
+
+@compiled
+def _third_look(
+    octets: np.ndarray, taken: np.ndarray, asked: int, references: np.ndarray, lost: np.ndarray, step: float, row: int,
+) -> tuple[float, float]:  # fmt: skip
+    """Between what the distance of a query to a reference lies, in all poses: as lengths over D values."""
+    least, most = np.inf, np.inf
+    for pose in range(octets.shape[1]):
+        low, high = 0.0, 0.0
+        for tile in range(references.shape[1]):
+            apart = step * np.sqrt(np.float64(_in_steps(octets, asked, pose, references, row, tile)))
+            room = np.float64(taken[asked, pose, tile]) + np.float64(lost[row, tile])
+            low = max(low, apart / _ROUNDING - room)
+            high = max(high, apart * _ROUNDING + room)
+        least, most = min(least, low), min(most, high)
+    return least, most
 
 
 @compiled
 def _looked_at(
     point: np.ndarray, asked: int, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray, fine: np.ndarray,
     bound: np.ndarray,
-) -> int:  # fmt: skip
-    """bound (W,): what is known of each kept reference of a query after the second look; how many there are."""
-    size = 0
+) -> None:  # fmt: skip
+    """bound (W,): what is known of each kept reference of a query after the second look; inf where unfilled."""
     for place in range(kept.shape[1]):
         bound[place] = np.inf
         if kept[asked, place] < 0:
             continue
-        size += 1
         bound[place] = low[asked, place]
         if fine.shape[2]:
             nearest = np.inf
@@ -224,92 +167,141 @@ def _looked_at(
                 found = _second_look(point, asked, pose, coarse, fine, kept[asked, place], nearest)
                 nearest = min(nearest, found)
             bound[place] = nearest
-    return size
+
+
+@compiled
+def _sort_more(bound: np.ndarray, order: np.ndarray, start: int) -> int:
+    """Bring the smallest of what `order` (W,) names from `start` on to that place, sorted; up to where it is now.
+
+    Most queries are done with the first few: to sort all would cost more than to look at them.
+    """
+    size = order.shape[0] - start
+    some = min(size, max(_SORTED, start))
+    values, names = np.empty(size), order[start:].copy()
+    for place in range(size):
+        values[place] = bound[names[place]]
+    if some < size:
+        halve(values, names, size, some)
+    first = np.argsort(values[:some])
+    for place in range(size):
+        order[start + place] = names[first[place]] if place < some else names[place]
+    return start + some
+
+
+@compiled
+def _gathered(
+    which: np.ndarray, kept: np.ndarray, bound: np.ndarray, order: np.ndarray, ready: np.ndarray, done: np.ndarray,
+    ceiling: np.ndarray, step: int, place: np.ndarray, column: np.ndarray, row: np.ndarray,
+) -> int:  # fmt: skip
+    """The next `step` of what was kept of each query in the order of its bounds, as far as these are at most `ceiling`
+    (n,): places in `which`, columns and rows of the pairs, and how many they are.
+
+    order (n, W): the columns, sorted by their bounds up to `ready` (n,) and looked at up to `done` (n,).
+    """
+    pairs = 0
+    for one in range(len(which)):
+        for _ in range(step):
+            if done[one] == order.shape[1]:
+                break
+            if done[one] == ready[one]:
+                ready[one] = _sort_more(bound[one], order[one], done[one])
+            following = order[one, done[one]]
+            if kept[which[one], following] < 0 or bound[one, following] > ceiling[one]:
+                break
+            place[pairs] = one
+            column[pairs] = following
+            row[pairs] = kept[which[one], following]
+            done[one] += 1
+            pairs += 1
+    return pairs
+
+
+@compiled
+def _unsorted(count: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """order (n, W), ready (n,) and done (n,) at the beginning of `_gathered`."""
+    order = np.empty((count, width), dtype=np.int64)
+    order[:] = np.arange(width)
+    return order, np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+
+
+@compiled
+def _narrowed(
+    which: np.ndarray, kept: np.ndarray, bound: np.ndarray, octets: np.ndarray, taken: np.ndarray,
+    references: np.ndarray, lost: np.ndarray, step: float, wanted: int, ceiling: np.ndarray,
+) -> None:  # fmt: skip
+    """Raise `bound` (n, W) by the third look, nearest bound first, and lower `ceiling` (n,) to the largest square that
+    the `wanted` nearest can be at most."""
+    count, width = bound.shape
+    order, ready, done = _unsorted(count, width)
+    pairs_at_most = count * width
+    place, column = np.empty(pairs_at_most, dtype=np.int64), np.empty(pairs_at_most, dtype=np.int64)
+    row = np.empty(pairs_at_most, dtype=np.int64)
+    most, nobody = np.full((count, wanted), np.inf), np.zeros((count, wanted), dtype=np.int64)
+    following = wanted
+    while True:
+        pairs = _gathered(which, kept, bound, order, ready, done, ceiling, following, place, column, row)
+        if not pairs:
+            return
+        for pair in np.argsort(row[:pairs]):
+            one = place[pair]
+            low, high = _third_look(octets, taken, one, references, lost, step, row[pair])
+            bound[one, column[pair]] = max(bound[one, column[pair]], max(low, 0.0) ** 2)
+            _insert(most, nobody, one, high, 0)
+        for one in range(count):
+            ceiling[one] = most[one, -1] * most[one, -1] * _ROUNDING
+        following = _ROUND
 
 
 @compiled
 def settle(
     which: np.ndarray, query: np.ndarray, point: np.ndarray, low: np.ndarray, kept: np.ndarray, coarse: np.ndarray,
-    fine: np.ndarray, vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, octets: np.ndarray, taken: np.ndarray, references: np.ndarray,
+    lost: np.ndarray, unit: float, distance: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
     """Measure what was kept of the queries `which` (n,), nearest bound first, until no bound can beat the K-th
     (Seidl, Kriegel 1998): in rounds, each in the order of references, so that what queries share is fetched once.
 
     query (G, P, T, D), point (G, P, T, A + F + 1), low and kept (G, W), -1 where unfilled; references coarse
-    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); distance and rows (G, K) are filled.
+    (M, T, A + 3), fine (M, T, F + 1 or 0), vectors (M, T, D); in bytes (`octets`) of the queries (n, P, T, D) and
+    (n, P, T), of the references (M or 0, T, D) and (M or 0, T), and their unit; distance and rows (G, K) are filled.
     """
     count, width, values, wanted = len(which), kept.shape[1], vectors.shape[2], distance.shape[1]
-    bound, order = np.empty((count, width)), np.empty((count, width), dtype=np.int64)
-    size, done = np.empty(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    one, row = np.empty(count * width, dtype=np.int64), np.empty(count * width, dtype=np.int64)
-    for place in range(count):
-        size[place] = _looked_at(point, which[place], low, kept, coarse, fine, bound[place])
-        order[place] = np.argsort(bound[place])
+    bound, ceiling = np.empty((count, width)), np.full(count, np.inf)
+    pairs_at_most = count * width
+    place, column = np.empty(pairs_at_most, dtype=np.int64), np.empty(pairs_at_most, dtype=np.int64)
+    row = np.empty(pairs_at_most, dtype=np.int64)
+    for one in range(count):
+        _looked_at(point, which[one], low, kept, coarse, fine, bound[one])
     step = wanted
+    if len(references):
+        _narrowed(which, kept, bound, octets, taken, references, lost, unit, wanted, ceiling)
+        step = width  # hardly more than K are left
+    order, ready, done = _unsorted(count, width)
     while True:
-        pairs = 0
-        for place in range(count):
-            asked = which[place]
-            ceiling = distance[asked, -1] * distance[asked, -1] * values * _ROUNDING
-            for _ in range(step):
-                following = order[place, done[place]] if done[place] < size[place] else -1
-                if following < 0 or bound[place, following] > ceiling:
-                    break
-                one[pairs] = asked
-                row[pairs] = kept[asked, following]
-                done[place] += 1
-                pairs += 1
+        pairs = _gathered(which, kept, bound, order, ready, done, ceiling, step, place, column, row)
         if not pairs:
             return
         for pair in np.argsort(row[:pairs]):
-            asked, most = one[pair], distance[one[pair], -1]
-            found = _pair(query, point, asked, coarse, fine, vectors, row[pair], most)
+            asked = which[place[pair]]
+            found = _pair(query, point, asked, coarse, fine, vectors, row[pair], distance[asked, -1])
             _insert(distance, rows, asked, found, row[pair])
+        for one in range(count):
+            last = distance[which[one], -1]
+            ceiling[one] = last * last * values * _ROUNDING
         step = _ROUND
-
-
-@compiled
-def gather_hits(
-    low: np.ndarray, start: int, group: np.ndarray, absent: np.ndarray, ceiling: np.ndarray, query: np.ndarray,
-    row: np.ndarray,
-) -> int:  # fmt: skip
-    """Places of a tile of bounds (Q, B) that are at most `ceiling` (Q,), query by query, and how many they are."""
-    count = 0
-    for asked in range(low.shape[0]):
-        first = _next_under(low, asked, 0, ceiling[asked])
-        while first < low.shape[1]:
-            for column in range(first, min(first + _CHUNK, low.shape[1])):
-                if low[asked, column] <= ceiling[asked] and not _inside(group[start + column], absent, asked):
-                    query[count] = asked
-                    row[count] = start + column
-                    count += 1
-            first = _next_under(low, asked, first + _CHUNK, ceiling[asked])
-    return count
-
-
-@compiled
-def settle_hits(
-    query: np.ndarray, point: np.ndarray, asked: np.ndarray, kept: np.ndarray, start: int, coarse: np.ndarray,
-    fine: np.ndarray, vectors: np.ndarray, limit: np.ndarray, distance: np.ndarray, rows: np.ndarray,
-) -> None:  # fmt: skip
-    """Measure pairs (n,) of `gather_hits`; those within `limit` (Q,) enter their query's list (Q, K), under rows that
-    count from `start`."""
-    for place in range(len(asked)):
-        one, row = asked[place], kept[place]
-        most = min(limit[one], distance[one, -1])
-        found = _pair(query, point, one, coarse, fine, vectors, row, most)
-        _insert(distance, rows, one, found, start + row)
 
 
 @compiled
 def settle_pairs(
     query: np.ndarray, point: np.ndarray, asked: np.ndarray, place: np.ndarray, named: np.ndarray, coarse: np.ndarray,
-    fine: np.ndarray, vectors: np.ndarray, distance: np.ndarray, rows: np.ndarray,
+    fine: np.ndarray, vectors: np.ndarray, limit: np.ndarray, distance: np.ndarray, rows: np.ndarray,
 ) -> None:  # fmt: skip
-    """Measure pairs (n,) of a query and a place among references that were read, whose rows are `named` (B,)."""
+    """Measure pairs (n,) of a query and a place among references, whose rows are `named` (B,); those within `limit`
+    (Q,) enter their query's list (Q, K)."""
     for pair in range(len(asked)):
         one, here = asked[pair], place[pair]
-        found = _pair(query, point, one, coarse, fine, vectors, here, distance[one, -1])
+        most = min(limit[one], distance[one, -1])
+        found = _pair(query, point, one, coarse, fine, vectors, here, most)
         _insert(distance, rows, one, found, named[here])
 
 

@@ -7,10 +7,10 @@ sqrt(mean((a - b)^2)). How the search is exact: see `engine`.
 
 Memory beside queries and references: the index (`index`), about 3 KB a reference with one tile, 6 KB with sixteen
 (held, or in files that the system may take back); and of each query its places on the axes (4 KB a pose and tile)
-and its bounds (24 bytes for each of 8 K + 192), so many queries at once as `memory_bytes` allows.
+and its bounds (16 bytes for each of 8 K + 192 at most), so many queries at once as `memory_bytes` allows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ class Neighbours:
 
 
 def nearest(
-    queries: np.ndarray,
+    queries: np.ndarray | slice,
     references: References,
     k: int,
     *,
@@ -55,28 +55,50 @@ def nearest(
 ) -> Neighbours:
     """The k nearest references of each query (G, P, T, D); ties go to the lower row, exact copies are at 0.
 
-    Without queries the references `rows` (G,) ask, as they are in the index; nothing is computed of them anew.
+    A slice of rows lets the references ask themselves, as they are in the index: nothing is computed of them anew.
     `reference_group` (M,) int64 names the patient of each reference; a reference with code -1 is a patient of its
     own. `leave_out` (G,) int64 is the group each query must not be compared with, -1 for none. Working memory stays
     near `memory_bytes` beside the queries themselves. Raises ValueError for values that are not finite.
     """
-    queries = checked(queries, "queries")
-    if k < 1 or queries.ndim != 4:
-        raise ValueError("k is at least 1 and queries have the axes (G, P, T, D)")
-    count = len(queries)
-    absent = np.full(count, _NOBODY) if leave_out is None else np.asarray(leave_out, dtype=np.int64)
-    if absent.shape != (count,):
+    index = references.index
+    asking = _asking(queries, index)
+    if k < 1:
+        raise ValueError("k is at least 1")
+    absent = np.full(asking.count, _NOBODY) if leave_out is None else np.asarray(leave_out, dtype=np.int64)
+    if absent.shape != (asking.count,):
         raise ValueError("leave_out has one code per query")
     absent = np.where(absent < 0, _NOBODY, absent)
-    index = _fitting(references, queries)
-    group = _groups(reference_group, len(index), absent)
-    search = Search(index, group, device)
+    search = Search(index, _groups(reference_group, len(index), absent), device)
     parts = []
-    progress.start("searching", count)
-    for part in _portions(queries, k, memory_bytes):
-        parts.append(_ask(search, Asking.of(queries[part], index), k, absent[part]))
+    progress.start("searching", asking.count)
+    for part in _portions(asking.count, asking.shape, k, memory_bytes):
+        parts.append(_ask(search, asking.part(part), k, absent[part]))
         progress.advance(part.stop - part.start)
     return _joined(parts, k)
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """So many queries, each (P, T, D), and how a part of them is made ready."""
+
+    count: int
+    shape: tuple[int, ...]
+    part: Callable[[slice], Asking]
+
+
+def _asking(queries: np.ndarray | slice, index: Index) -> _Queries:
+    """Raises ValueError for values that are not finite and for another shape than that of the references."""
+    if isinstance(queries, slice):
+        first, stop, step = queries.indices(len(index))
+        if step != 1:
+            raise ValueError("references ask one after the other")
+        own = lambda part: Asking.own(index, first + part.start, first + part.stop)  # noqa: E731
+        return _Queries(max(0, stop - first), (1, *index.vectors.shape[1:]), own)
+    queries = checked(queries, "queries")
+    if queries.ndim != 4:
+        raise ValueError("queries have the axes (G, P, T, D)")
+    _check_fit(index, queries)
+    return _Queries(len(queries), queries.shape[1:], lambda part: Asking.of(queries[part], index))
 
 
 def _joined(parts: list[Neighbours], k: int) -> Neighbours:
@@ -112,14 +134,15 @@ def count_within(
 ) -> tuple[np.ndarray, np.ndarray]:
     """References at most `radius` (one value, or one per query) away: images (G,) int64 and groups (G,) int64."""
     queries = checked(queries, "queries")
-    index = _fitting(references, queries)
+    index = references.index
+    _check_fit(index, queries)
     group = _groups(reference_group, len(index))
     limit = np.broadcast_to(np.asarray(radius, dtype=np.float64), (len(queries),))
     images = np.zeros(len(queries), dtype=np.int64)
     members: list[set[int]] = [set() for _ in range(len(queries))]
     search = Search(index, group, device)
     progress.start("counting neighbours", len(queries))
-    for part in _portions(queries, 1, memory_bytes):
+    for part in _portions(len(queries), queries.shape[1:], 1, memory_bytes):
 
         def count(asked: np.ndarray, rows: np.ndarray, distance: np.ndarray, first: int = part.start) -> None:
             for query, code in zip(asked + first, group[rows].tolist(), strict=True):
@@ -132,18 +155,16 @@ def count_within(
     return images, np.array([len(found) for found in members], dtype=np.int64)
 
 
-def _fitting(references: References, queries: np.ndarray) -> Index:
-    """The index of the references. Raises ValueError where queries are of another shape."""
-    index = references.index
+def _check_fit(index: Index, queries: np.ndarray) -> None:
+    """Raises ValueError where queries are of another shape than the references."""
     if len(index) and index.vectors.shape[1:] != queries.shape[2:]:
         raise ValueError("queries and references do not have the same tiles and values")
-    return index
 
 
-def _portions(queries: np.ndarray, k: int, memory_bytes: int) -> Iterator[slice]:
-    """Parts of the queries that are asked at once."""
-    step = max(1, memory_bytes // bytes_per_query(queries.shape, k))
-    return (slice(start, min(start + step, len(queries))) for start in range(0, len(queries), step))
+def _portions(count: int, shape: tuple[int, ...], k: int, memory_bytes: int) -> Iterator[slice]:
+    """Parts of `count` queries (P, T, D) that are asked at once."""
+    step = max(1, memory_bytes // bytes_per_query((count, *shape), k))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def _groups(reference_group: np.ndarray, count: int, leave_out: np.ndarray | None = None) -> np.ndarray:

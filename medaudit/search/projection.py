@@ -103,6 +103,14 @@ class Basis:
             point[part, :, -1] = rest
         return asking, point
 
+    def asked(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What `references` made, (N, T, A + 3) and (N, T, F + 1), as `queries` would have made it."""
+        asking = first.copy()
+        asking[..., : self.coarse + 1] *= -2.0
+        asking[..., self.coarse + 1] = 1.0
+        asking[..., self.coarse + 2] = first[..., self.coarse + 1] - np.float32(TINY * self.coarse)
+        return asking, np.concatenate([first[..., : self.coarse], second], axis=-1)
+
     def _placed(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(n, T, D) → places (n, T, A + F); what the coarse and what all axes leave, and the squared norm, (n, T)."""
         centred = torch.from_numpy(vectors).double().sub_(torch.from_numpy(self.centre))
@@ -116,10 +124,10 @@ class Basis:
 
 
 def axes_values(tiles: int, values: int) -> int:
-    """Values of four bytes that the index of one reference holds, at most: in float32, and again in bfloat16."""
+    """Values of four bytes that the index of one reference holds, at most: in float32, in bfloat16, and in bytes."""
     _, every = _fewest(tiles, values)
     held = max(values, every + 4) if every < values else every + 4
-    return tiles * (held + (held + 4) // 2)
+    return tiles * (held + (held + 4) // 2 + values // 4 + 1)
 
 
 def _fewest(tiles: int, values: int) -> tuple[int, int]:

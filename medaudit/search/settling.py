@@ -45,6 +45,7 @@ def settle_in_files(
     vectors (G, P, T, D), point (G, P, T, A + F + 1), low and kept (G, W); `found` is filled.
     """
     threads = torch.get_num_threads()
+    anywhere = np.full(len(vectors), np.inf)
     most = max(1, _READ_BYTES // max(1, index.vectors[:1].nbytes))
     with ThreadPoolExecutor(threads) as pool:
         for asked, wanted in _rounds(low, kept, vectors.shape[-1], found):
@@ -59,7 +60,7 @@ def settle_in_files(
                 tasks = [
                     pool.submit(
                         kernels.settle_pairs, vectors, point, who[lane], place[lane], rows, read.coarse,
-                        seen_again(read, second), read.vectors, found.distance, found.rows,
+                        seen_again(read, second), read.vectors, anywhere, found.distance, found.rows,
                     )
                     for lane in lanes
                 ]  # fmt: skip

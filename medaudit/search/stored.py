@@ -92,6 +92,11 @@ class FileIndex(Index):
         )
         return Index(vectors, self.basis, coarse, fine)
 
+    def looks_at(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the references `rows` (B,), ascending."""
+        _, coarse, fine = self.files
+        return _read_rows(coarse, self.coarse, rows), _read_rows(fine, self.fine, rows)
+
     def at(self, rows: np.ndarray, looks: bool = True) -> Index:
         """The references (B,), ascending, in memory; without what the looks need where they are done."""
         arrays = (self.vectors, self.coarse, self.fine)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medaudit.search import engine, halves, looks, projection
+from medaudit.search import engine, halves, looks, octets, projection, scanning
 from medaudit.search.engine import Asking, Search
 from medaudit.search.index import Index
 from medaudit.search.looks import Halves, Look, Single
@@ -40,6 +40,8 @@ class Case:
     block: int  # references of a tile
     axes: tuple[int, int]  # of the first look at least, and how many times as many in the second
     halves: bool  # whether the first look is in bfloat16
+    octets: bool  # whether there is a third look, at bytes
+    rank: int  # of a sample's bounds that is the first limit: with 1 it is often too low
 
 
 @st.composite
@@ -68,6 +70,8 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([1, 7, 16, 1024])),
         draw(st.sampled_from([(1, 2), (2, 2), (1, 5), (16, 4)])),
         draw(st.booleans()),
+        draw(st.booleans()),
+        draw(st.sampled_from([1, 8])),
     )
 
 
@@ -81,8 +85,11 @@ def small(case: Case) -> Iterator[None]:
         patch.object(looks, "_KEPT", 1),
         patch.object(looks, "_CLOSE_SPARE", 1),
         patch.object(looks, "_CLOSE_KEPT", 1),
+        patch.object(looks, "_CLOSE_LEAST", 1),
         patch.object(looks, "_WORTH", 1),
         patch.object(halves, "in_tiles", lambda: case.halves),
+        patch.object(octets, "_LEAST", 1 if case.octets else 1 << 20),
+        patch.object(engine, "_SAMPLE_RANK", case.rank),
         patch.object(projection, "_LEAST", case.axes[0]),
         patch.object(projection, "_COARSE", case.axes[0]),
         patch.object(projection, "_FINER", case.axes[1]),
@@ -198,7 +205,9 @@ def first_look(queries: np.ndarray, index: Index, kind: type[Look]) -> np.ndarra
     """(G, M) the bounds of the first look."""
     look, asked = kind(index, "cpu") if kind is Single else kind(index), Asking.of(queries, index)
     with full_precision():
-        return look.bounds(look.queries(asked.asking, asked.point), look.references(0, len(index)))
+        bits = look.bounds(look.queries(asked.asking, asked.point), look.references(0, len(index)))
+    assert bits.dtype == look.kind
+    return look.numbers(np.maximum(bits, 0))
 
 
 @pytest.mark.parametrize("kind", [Single, Halves])
@@ -228,6 +237,45 @@ def test_a_bound_that_is_too_high_loses_a_copy(kind: type[Look], monkeypatch: py
     worst = looks._worst
     monkeypatch.setattr(looks, "_worst", lambda q, r: worst(q, r).fill_diagonal_(1e9))
     assert not np.array_equal(ask(), np.arange(5))
+
+
+def test_a_limit_of_a_sample_that_is_too_low_loses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    references, queries, swept = films(900, 5, 16), films(3, 7, 16)[:, None], []
+    sweep, limits = Search._sweep, scanning.limits
+
+    def far_too_low(*asked: np.ndarray) -> None:
+        limits(*asked)
+        asked[-1][:] //= 2  # half the bits of a float: far less than half of it
+
+    monkeypatch.setattr(scanning, "limits", far_too_low)
+    monkeypatch.setattr(engine, "_SAMPLE_RANK", 1)
+    monkeypatch.setattr(
+        Search, "_sweep", lambda self, *asked: swept.append(len(asked[0])) or sweep(self, *asked)
+    )
+    found = nearest(queries, ArrayBlocks(references), 5, reference_group=np.arange(900))
+    assert sum(swept) == 3
+    order = np.argsort(brute(queries, references), axis=1, kind="stable")[:, :5]
+    assert np.array_equal(found.index, order)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.integers(0, 8))
+def test_references_that_ask_themselves_answer_as_their_copies(case: Case, first: int) -> None:
+    references, leave_out = case.references, case.group[first:]
+    with small(case):
+        own, copies = (
+            nearest(
+                asked,
+                ArrayBlocks(references),
+                case.k,
+                reference_group=case.group,
+                leave_out=leave_out,
+                memory_bytes=case.memory_bytes,
+            )
+            for asked in (slice(first, None), references[first:, None].copy())
+        )
+    for one, other in zip(vars(own).values(), vars(copies).values(), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_queries_in_another_layout_lose_no_neighbour() -> None:
@@ -296,6 +344,8 @@ def test_values_that_are_not_finite_are_refused(where: str, value: float) -> Non
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     queries, references = films(2, 9)[:, None], ArrayBlocks(films(3, 10))
+    with pytest.raises(ValueError, match="one after the other"):
+        nearest(slice(0, 3, 2), references, 1, reference_group=np.arange(3))
     with pytest.raises(ValueError, match="k is at least 1"):
         nearest(queries, references, 0, reference_group=np.arange(3))
     with pytest.raises(ValueError, match="one code per reference"):

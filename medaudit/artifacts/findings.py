@@ -312,6 +312,11 @@ class LedgerRecord(Record):
     withheld: list[list[int]]  # rows of each that did not go out
     released_before: int  # images of `counts.synthetic` that are not of S
     flagged_before: int  # of `counts.flagged`
+    flagged: list[list[tuple[int, int]]] = Field(default_factory=list)  # of each: these, by row and row of T
+    cleared: list[list[tuple[int, int]]] = Field(
+        default_factory=list
+    )  # of each: pairs that people had cleared
+    cleared_before: int = 0  # released images whose flags were those; not in `counts.flagged`
 
 
 class Audit(Record):

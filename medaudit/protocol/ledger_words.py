@@ -8,11 +8,17 @@ from medaudit.protocol.history import Reach
 from medaudit.stats.counted import counted
 
 SHORT = 12  # hex digits of an id that a line shows
+_UNDER = " " * 16  # under the kind
 
 
 def short(name: str) -> str:
     """The first digits of an id; `patient:` and pseudonyms whole."""
     return name[:SHORT] if len(name) >= 32 else name
+
+
+def _budget(body: Mapping[str, Any]) -> str:
+    looked = " again" if body.get("second_look_of") else ""
+    return f"audit {body['number']}{looked}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}"
 
 
 def _audit(body: Mapping[str, Any]) -> str:
@@ -28,7 +34,7 @@ def _release(body: Mapping[str, Any]) -> str:
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda body: body["schema"],
     "cohort": lambda body: f"{counted(body['images'], 'film')}, {counted(body['patients'], 'patient')}",
-    "budget": lambda body: f"audit {body['number']}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}",
+    "budget": _budget,
     "audit": _audit,
     "extract": lambda body: f"{body['verdict']}, {counted(body['patients'], 'patient')} extracted",
     "review": lambda body: f"{body['cleared']:,} cleared, {body['withheld']:,} withheld",
@@ -45,6 +51,20 @@ def line(event: Event) -> str:
         subject = f"{what} {short(name)}:"
     date = body.get("date") or "-"
     return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS[event.kind](body)}"
+
+
+def lines(event: Event) -> list[str]:
+    """The row's line, and for a release that rests on a review who cleared what."""
+    review = event.body.get("review") if event.kind == "release" else None
+    if not review:
+        return [line(event)]
+    hashes = ", ".join(name[:SHORT] for name in review["verdicts"])
+    return [
+        line(event),
+        f"{_UNDER}by review {short(review['id'])}: {review['cleared']:,} of "
+        f"{counted(review['flagged'], 'flag')} cleared by {counted(review['reviewers'], 'reviewer')}",
+        f"{_UNDER}files of verdicts (SHA-256): {hashes}",
+    ]
 
 
 def tasks(what: str, name: str, reach: Reach) -> list[str]:

@@ -13,11 +13,12 @@ from medaudit.artifacts.review import Review, open_review
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
 from medaudit.stages.review import tables_of
+from medaudit.stats.together import NO_BOUND
 
 if TYPE_CHECKING:
     from medaudit.render.review_facts import ReviewFacts
 
-_NO_BOUND = "flags were cleared by people, so no upper limit of what was missed is stated"
+_NO_BOUND = NO_BOUND[0].lower() + NO_BOUND[1:]
 
 
 @dataclass(frozen=True)

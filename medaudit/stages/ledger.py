@@ -11,7 +11,8 @@ from medaudit.artifacts.ledger import Event, Ledger
 from medaudit.artifacts.store import disk_full_named, write_whole
 from medaudit.errors import OutputExists, UsageProblem
 from medaudit.protocol.history import Reach, reach_of_patient, reach_of_release
-from medaudit.protocol.ledger_words import line, tasks
+from medaudit.protocol.ledger_words import lines as lines_of
+from medaudit.protocol.ledger_words import tasks
 from medaudit.protocol.reserving import checked_note
 from medaudit.stages.outcome import Outcome
 
@@ -24,7 +25,7 @@ def show(path: Path) -> Outcome:
     with Ledger(path, write=False) as ledger:
         events = ledger.events()
     head = events[-1].hash
-    lines = (*(line(event) for event in events), f"head {head}")
+    lines = (*(said for event in events for said in lines_of(event)), f"head {head}")
     return Outcome(
         lines, {"rows": len(events), "head": head, "events": [_plain(event) for event in events]}, path
     )

@@ -283,6 +283,7 @@ class Remainder(Record):
     withheld: int  # images flagged by the first look
     synthetic: int  # images that remain
     distinct: int
+    released_before: int = 0  # looked at beside them, not counted in `synthetic`, but in `distinct`
     flagged: int
     suspects: int
     cohort_rejects: bool

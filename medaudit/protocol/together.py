@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.artifacts.cohort import Cohort, CohortWriter, open_cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds, LedgerRecord
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds, LedgerRecord, Remainder
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
 from medaudit.protocol.cleared import Pair
 from medaudit.protocol.sides import Side
+from medaudit.stats.next_steps import NOTHING_LEFT, WITHHOLD, Rest, remainder_wording
 from medaudit.stats.reasons import zero_found_wording
 from medaudit.stats.spending import draws_needed
 from medaudit.stats.together import (
@@ -169,6 +170,9 @@ class Share:
             reasons.insert(0, flagged_before(before, len(at)))
             changes |= {"remainder": None, "without_flags": None}
             changes["next_steps"] = [next_step([ids[place] for place in at])]
+        elif record.remainder is not None and self.images:
+            rest = changes.get("remainder", record.remainder)
+            changes |= _new_alone(record, rest, self.images)
         if record.agreement is not None:
             images = [(row, many) for row, many in record.agreement.images if row < size]
             changes["agreement"] = record.agreement.model_copy(update={"images": images})
@@ -221,6 +225,21 @@ def _without_rate(record: Audit, reasons: list[str]) -> tuple[Bounds, list[str]]
     )
     kept = bounds.model_copy(update={"model_rate_upper": None, "sources": None, "wording": wording})
     return kept, [wording if reason == bounds.wording else reason for reason in reasons]
+
+
+def _new_alone(record: Audit, rest: Remainder, out: int) -> dict[str, Any]:
+    """What would remain of the new images, without the `out` ones that cannot be withheld any more."""
+    new = rest.synthetic - out
+    if not new:
+        others = [
+            step for step in record.next_steps if step != rest.wording and not step.startswith(WITHHOLD)
+        ]
+        return {"remainder": None, "next_steps": [NOTHING_LEFT, *others]}
+    found = Rest(rest.verdict, tuple(rest.reasons), new, rest.flagged, rest.cohort_rejects, rest.alpha)
+    wording = remainder_wording(rest.withheld, found, out)
+    changes = {"synthetic": new, "released_before": out, "wording": wording}
+    steps = [wording if step == rest.wording else step for step in record.next_steps]
+    return {"remainder": rest.model_copy(update=changes), "next_steps": steps}
 
 
 def _without_bound(record: Audit, bounds: Bounds, reasons: list[str]) -> tuple[dict[str, Any], list[str]]:

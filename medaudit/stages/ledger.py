@@ -59,14 +59,14 @@ def export(path: Path, out: Path) -> Outcome:
     with Ledger(path, write=False) as ledger:
         events = ledger.check()
     text = "".join(json.dumps(_plain(event), sort_keys=True, ensure_ascii=False) + "\n" for event in events)
-    if out.is_dir() or (out.exists() and out.read_bytes() != text.encode()):
-        raise OutputExists(f"{out} exists; choose another --out or remove it")
-    with disk_full_named(out):
-        try:
+    try:
+        if out.is_dir() or (out.exists() and out.read_bytes() != text.encode()):
+            raise OutputExists(f"{out} exists; choose another --out or remove it")
+        with disk_full_named(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             write_whole(out, text.encode())
-        except (PermissionError, NotADirectoryError, FileExistsError):
-            raise UsageProblem(f"{out} cannot be written there; choose another --out") from None
+    except OSError:
+        raise UsageProblem(f"{out} cannot be written there; choose another --out") from None
     head = events[-1].hash
     return Outcome(
         (f"{len(events):,} rows written to {out}", f"head {head}"), {"rows": len(events), "head": head}, out

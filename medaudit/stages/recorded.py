@@ -14,8 +14,7 @@ from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import open_audit, open_extraction
 from medaudit.artifacts.ledger import Ledger
 from medaudit.artifacts.review import open_review
-from medaudit.artifacts.store import Artifact, locked, open_artifact
-from medaudit.errors import UsageProblem
+from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.protocol.cleared import review_facts
 from medaudit.protocol.clearing import require_ledger_clearance
 from medaudit.protocol.history import record_people
@@ -66,8 +65,7 @@ def release(
     note = book.note()
     told = [checked_note("--receiver", receiver) for receiver in receivers]
     earlier = open_released(with_release)
-    busy = UsageProblem(f"another release under {book.path} is running; wait for it")
-    with locked(book.path.with_name(f".{book.path.name}.release"), busy):
+    with book.held():
         first, record = audit_of(open_cohort(synthetic), audit)
         with Ledger(book.path, write=True) as ledger:
             about = require_ledger_clearance(ledger, first, record)

@@ -157,10 +157,18 @@ class Share:
                 cleared_before=len(spared),
             ),
         }
-        reasons = list(record.reasons)
+        reasons, said = list(record.reasons), []
         if self.earlier:
             changes["bounds"], reasons = _without_rate(record, reasons)
-            reasons.append(together_sentence(record.counts.synthetic, self.images, len(ids)))
+            said.append(together_sentence(record.counts.synthetic, self.images, len(ids)))
+        said.append(share_sentence(self.number, self.alpha, self.site_alpha))
+        if record.without_flags is not None:
+            rest = [
+                *([cleared_before(len(spared))] if spared.size else []),
+                *record.without_flags.reasons,
+                *said,
+            ]
+            changes["without_flags"] = record.without_flags.model_copy(update={"reasons": rest})
         if spared.size:
             more, reasons = _without_bound(record, changes["bounds"], reasons)
             changes |= more
@@ -171,13 +179,11 @@ class Share:
             changes |= {"remainder": None, "without_flags": None}
             changes["next_steps"] = [next_step([ids[place] for place in at])]
         elif record.remainder is not None and self.images:
-            rest = changes.get("remainder", record.remainder)
-            changes |= _new_alone(record, rest, self.images)
+            changes |= _new_alone(record, changes.get("remainder", record.remainder), self.images)
         if record.agreement is not None:
             images = [(row, many) for row, many in record.agreement.images if row < size]
             changes["agreement"] = record.agreement.model_copy(update={"images": images})
-        reasons.append(share_sentence(self.number, self.alpha, self.site_alpha))
-        return record.model_copy(update={**changes, "reasons": reasons})
+        return record.model_copy(update={**changes, "reasons": [*reasons, *said]})
 
     def _by_release(self, flagged: np.ndarray, size: int) -> list[list[Pair]]:
         """(n, 2) positions among N + E and rows of T → of each earlier release: its own rows, and the same."""

@@ -82,7 +82,8 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
             f"{len(standing)} flagged images are not cleared: release again with --withhold-flagged as well, "
             "or train again"
         )
-    rest = record.without_flags if flagged else WithoutFlags(verdict=record.verdict, reasons=record.reasons)
+    unbounded = [reason for reason in record.reasons if reason != record.bounds.wording]
+    rest = record.without_flags if flagged else WithoutFlags(verdict=record.verdict, reasons=unbounded)
     if rest is None:
         raise ReviewMismatch("the audit does not say how it stands without its flags; run it again")
     if rest.verdict != "release-supported":
@@ -91,13 +92,12 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
         )
         error.exit_code = {"inconclusive": 20}.get(rest.verdict, 10)
         raise error
-    count = len(clearing.images - set(record.withheld))
-    said = certified_review(clearing.review, clearing.artifact.id, count)
+    said = certified_review(clearing.review, clearing.artifact.id, set(record.withheld))
     bounds = Bounds(
         model_rate_upper=None, sources=None, hidden_copies=None, alpha=record.bounds.alpha, wording=_NO_BOUND
     )
     reasons = [_sentence(said, record.counts.synthetic), *rest.reasons]
-    counts = record.counts.model_copy(update={"flagged": count})
+    counts = record.counts.model_copy(update={"flagged": said.cleared})
     changes = {
         "verdict": rest.verdict,
         "reasons": reasons,

@@ -139,6 +139,16 @@ def test_a_flag_that_people_cleared_does_not_stand_again_for_the_same_pair(
     assert certificate.reasons[0] == second.reasons[0]
 
 
+def test_the_certificate_keeps_the_sentences_of_the_ledger(story: SimpleNamespace) -> None:
+    certificate = read_certificate(story.folder / "R1" / CERTIFICATE)
+    assert certificate.review is not None and "1 of 24 images was flagged" in certificate.reasons[0]
+    assert certificate.reasons[-1].startswith(
+        "By the site's ledger this is audit 1 of these training patients"
+    )
+    without = record(story.folder, "A1").without_flags
+    assert without is not None and certificate.reasons[1:] == without.reasons
+
+
 def forgets(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """The ledger written anew with the facts of reviews and releases changed."""
     events = [

@@ -474,3 +474,25 @@ def test_reasons_are_counted_over_what_goes_out(work: Path, partly: Path, tmp_pa
     assert certificate.review is not None and sum(certificate.review.reasons.values()) == 2 * pairs
     assert not any("copies in at most" in reason for reason in certificate.reasons)
     assert certificate.bounds.wording not in certificate.reasons[1:]
+
+
+@pytest.mark.slow
+def test_a_cleared_review_is_kept_after_a_second_look_for_letters(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both flags cleared, two images left out for letters, one of them a cleared one: one cleared flag goes out."""
+    reviewed = applied(work, tmp_path / "R", *two(work))
+    monkeypatch.setattr(release, "rows_with_letters", lambda *_: (1, 7))
+    cohorts = {"train": work / "T", "holdout": work / "H"}
+    outcome = release.run(
+        work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed, withhold_text=True, **cohorts
+    )
+    assert (outcome.data["released"], outcome.data["withheld"]) == (40, 2)
+    certificate = read_certificate(tmp_path / "D" / CERTIFICATE)
+    assert certificate.review is not None and certificate.review.cleared == certificate.counts.flagged == 1
+    assert (
+        certificate.review.reasons == {"anatomy": 2}
+        and "1 of 40 images was flagged" in certificate.reasons[0]
+    )
+    assert open_artifact(tmp_path / "D").lineage["review"] == open_artifact(reviewed).id
+    verify.run(tmp_path / "D")

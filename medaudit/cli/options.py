@@ -144,4 +144,5 @@ def refuse_unused(ctx: typer.Context, why: str, *names: str) -> None:
     for name in names:
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageProblem(f"--{name.replace('_', '-')} {why}")
+            typed = next(one.opts[0] for one in ctx.command.params if one.name == name)
+            raise UsageProblem(f"{typed} {why}")

@@ -8,6 +8,7 @@ from medaudit.protocol.history import Reach
 from medaudit.stats.counted import counted
 
 SHORT = 12  # hex digits of an id that a line shows
+_AGAIN = "- look at the number again: it counts as it stood in the source, with its letters and leading zeros"
 _UNDER = " " * 16  # under the kind
 
 
@@ -67,8 +68,11 @@ def lines(event: Event) -> list[str]:
     ]
 
 
-def tasks(what: str, name: str, reach: Reach) -> list[str]:
-    """What must be done after a withdrawal, most pressing first; one bullet each."""
+def tasks(what: str, name: str, reach: Reach, by_number: bool = False) -> list[str]:
+    """What must be done after a withdrawal, most pressing first; one bullet each.
+
+    `by_number`: somebody typed the patient's number, perhaps wrongly.
+    """
     patient = what == "patient"
     found: list[str] = []
     if patient and reach.releases:
@@ -96,7 +100,8 @@ def tasks(what: str, name: str, reach: Reach) -> list[str]:
         found.append(f"{_listed('synthetic cohort', reach.synthetic)}: release refuses it from now on")
     found.append(_findings(reach, "looked at the patient's films; delete or keep as the board says"))
     found = [task for task in found if task]
-    return [f"- {task}" for task in found] or ["- nothing: no cohort of this ledger holds the patient"]
+    nothing = ["- nothing: no cohort of this ledger holds the patient", *([_AGAIN] if by_number else [])]
+    return [f"- {task}" for task in found] or nothing
 
 
 def _findings(reach: Reach, words: str) -> str:

@@ -74,9 +74,13 @@ def export(path: Path, out: Path) -> Outcome:
 
 
 def withdraw(
-    path: Path, patient: str | None, release: str | None, reason: str, date: str = "", by: str = ""
-) -> Outcome:
-    """Record that a patient or a release is withdrawn, and list what must be done; once, whatever the repeats."""
+    path: Path, patient: str | None, release: str | None, reason: str, date: str = "", by: str = "", *,
+    by_number: bool = False,
+) -> Outcome:  # fmt: skip
+    """Record that a patient or a release is withdrawn, and list what must be done; once, whatever the repeats.
+
+    `by_number`: the pseudonym was made of a number that somebody typed.
+    """
     if (patient is None) == (release is None):
         raise UsageProblem("give --patient or --release, one of them")
     if not reason.strip():
@@ -97,14 +101,14 @@ def withdraw(
         event = ledger.append("withdrawal", f"{what}:{name}", note)
         head = ledger.events()[-1].hash
     again = event.number <= len(events)
-    return _withdrawn(path, event, what, name, reach, head, again)
+    return _withdrawn(path, event, what, name, reach, head, again, by_number)
 
 
 def _withdrawn(
-    path: Path, event: Event, what: str, name: str, reach: Reach, head: str, again: bool
+    path: Path, event: Event, what: str, name: str, reach: Reach, head: str, again: bool, by_number: bool
 ) -> Outcome:
     said = f"{what} {name} was withdrawn before" if again else f"{what} {name} is withdrawn"
-    todo = tasks(what, name, reach)
+    todo = tasks(what, name, reach, by_number)
     data: dict[str, Any] = {
         "row": event.number, "head": head, "what": what, "id": name, "already": again,
         "tasks": [task.removeprefix("- ") for task in todo], **reach.as_dict(),

@@ -168,7 +168,7 @@ def test_a_broken_ledger_stops_a_command_before_it_works(
 
 
 def test_every_part_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for part in ("list", "check", "export", "withdraw"):
+    for part in ("list", "check", "export", "pseudonym", "withdraw"):
         code, out, _ = run(capsys, "ledger", part, "--help")
         assert code == 0 and f"Example: medaudit ledger {part}" in out and "--json" in out
 

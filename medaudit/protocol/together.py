@@ -33,6 +33,7 @@ from medaudit.stats.together import (
 from medaudit.stats.verdict import RELEASE_SUPPORTED
 
 RELEASED_MATCHES = "matches_released.parquet"
+RELEASED_FLAGS = "flags_released_by_detector.parquet"
 _CHUNK_BYTES = 32 << 20
 
 
@@ -199,22 +200,28 @@ class Share:
         """The tables of S alone, and in one of their own the matches of the images that were released before.
 
         There `synthetic_id` is the row in the earlier cohort, `release` says which, `cleared` whether people had
-        cleared what would flag it (`spared`, positions among N + E).
+        cleared what would flag it (`spared`, positions among N + E). RELEASED_FLAGS: the flags of every detector.
         """
         if not self.earlier:
             return tables
         parted = dict(tables)
         for name in (MATCHES, DETECTOR_MATCHES):
             parted[name] = tables[name].filter(pc.less(tables[name].column("synthetic_id"), size))
-        old = tables[MATCHES].filter(pc.greater_equal(tables[MATCHES].column("synthetic_id"), size))
+        parted[RELEASED_MATCHES] = self._released(tables[MATCHES], size, spared)
+        flags = tables[DETECTOR_MATCHES].filter(tables[DETECTOR_MATCHES].column("flagged"))
+        parted[RELEASED_FLAGS] = self._released(flags, size, spared)
+        return parted
+
+    def _released(self, table: pa.Table, size: int, spared: np.ndarray) -> pa.Table:
+        """The rows of a table that are of E, under the rows of their own cohorts."""
+        old = table.filter(pc.greater_equal(table.column("synthetic_id"), size))
         places = old.column("synthetic_id").to_numpy() - size
         rows = np.concatenate([one.rows for one in self.earlier])
         whose = np.repeat([one.release for one in self.earlier], [len(one.rows) for one in self.earlier])
         index = old.schema.get_field_index("synthetic_id")
         old = old.set_column(index, old.schema.field(index), pa.array(rows[places], type=pa.int64()))
         old = old.append_column("release", pa.array(whose[places].tolist(), pa.string()))
-        parted[RELEASED_MATCHES] = old.append_column("cleared", pa.array(np.isin(places + size, spared)))
-        return parted
+        return old.append_column("cleared", pa.array(np.isin(places + size, spared)))
 
 
 Begin = Callable[[Request, AuditSettings, tuple[Side, Side, Side]], Share]

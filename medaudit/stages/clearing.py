@@ -13,7 +13,7 @@ from medaudit.artifacts.review import Review, open_review
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
 from medaudit.stages.review import tables_of
-from medaudit.stats.together import NO_BOUND
+from medaudit.stats.together import NO_BOUND, WAYS_OUT
 
 if TYPE_CHECKING:
     from medaudit.render.review_facts import ReviewFacts
@@ -47,6 +47,10 @@ def clearing_of(path: Path | None, audit: Artifact) -> Clearing | None:
     artifact, review = open_review(path)
     if artifact.lineage.get("audit") != audit.id:
         raise ReviewMismatch(f"{path} is the review of another audit; give the review of this one")
+    if artifact.lineage.get("synthetic") != audit.lineage.get("synthetic"):
+        raise ReviewMismatch(
+            f"{path} is about images that were released before; with --ledger it counts in the next audit, not here"
+        )
     return Clearing(artifact, review)
 
 
@@ -72,9 +76,9 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
 
     if record.ledger is not None and record.ledger.flagged_before:
         raise NotReleasable(
-            "flagged images are out already, and no review of this cohort clears them; withdraw that release"
+            f"flagged images are out already, and no review of this cohort clears them: {WAYS_OUT}"
         )
-    tables = tables_of(audit)
+    tables = tables_of(audit, record)
     flagged = set(flagged_pairs(tables))
     standing = {image for image, _ in flagged - clearing.pairs} | set(unclearable(tables))
     if standing:

@@ -30,8 +30,8 @@ def flagged_before(flagged: int, releases: int) -> str:
 
 
 WAYS_OUT = (
-    "withdraw that release (medaudit ledger withdraw --release) and tell its receivers, or let people look at the "
-    "flagged pairs (medaudit review, under the ledger) and audit again"
+    "withdraw that release (medaudit ledger withdraw --release) and tell its receivers, or let people look at them "
+    "(medaudit review AUDIT --synthetic with its cohort, applied with --ledger) and audit again"
 )
 
 
@@ -53,5 +53,6 @@ def next_step(releases: Sequence[str]) -> str:
     ids = ", ".join(release[:16] for release in releases)
     return (
         f"withdraw the earlier release {ids} (medaudit ledger withdraw --release) and tell its receivers, or let "
-        "people look at the flagged pairs (medaudit review, under the ledger); then audit again"
+        "people look at what is flagged (medaudit review AUDIT --synthetic with the cohort of that release, applied "
+        "with --ledger); then audit again"
     )

@@ -20,7 +20,7 @@ from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.findings import Audit, open_audit, read_matches
 from medaudit.artifacts.ledger import Event, Ledger
 from medaudit.artifacts.store import file_sha256, open_artifact
-from medaudit.errors import NotReleasable
+from medaudit.errors import NotReleasable, ReviewMismatch, UsageProblem
 from medaudit.images.transforms import add_noise
 from medaudit.protocol.together import RELEASED_MATCHES
 from medaudit.stages import ledger as stage
@@ -197,7 +197,7 @@ def test_a_flag_that_nobody_cleared_for_this_pair_stands_and_the_line_says_what_
     assert place is not None and place.flagged_before == 1 and place.cleared_before == 0
     assert {image for image, _ in place.flagged[0]} == {COPY}
     (step,) = found.next_steps
-    assert "medaudit ledger withdraw --release" in step and "medaudit review" in step
+    assert "medaudit ledger withdraw --release" in step and "medaudit review AUDIT --synthetic" in step
     released = [event.body["synthetic"] for event in rows(copy, "release")]
     assert rows(copy, "audit")[-1].body["flagged_released"].keys() == set(released)
     for options in ({}, {"withhold_flagged": True, "train": copy / "T", "holdout": copy / "H"}):
@@ -222,3 +222,63 @@ def test_a_ledger_of_the_older_shape_is_read_and_its_chain_is_whole(copy: Path) 
     assert outcome.data["rows"] == len(listed) - 1 and not any("by review" in line for line in listed)
     assert release(copy, "S1", "A1", "R9", format="png", review=copy / "V1").exit_code == 0
     assert stage.check(copy / "site.ledger").data["rows"] == outcome.data["rows"] + 1
+
+
+def never_seen(body: dict[str, Any]) -> None:
+    """As if the first audit had not flagged the pair, so that nobody looked at it."""
+    older(body)
+    body.pop("pairs", None)
+
+
+@pytest.fixture(scope="module")
+def blocked(story: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The story up to R1, nobody having looked at the pair, and A2, which flags it."""
+    folder = tmp_path_factory.mktemp("blocked") / "site"
+    shutil.copytree(story.folder, folder)
+    forgets(folder, never_seen)
+    shutil.rmtree(folder / "A2")
+    assert audit(folder, "S2", "A2", "S1").exit_code == 10
+    return folder
+
+
+@pytest.mark.slow
+def test_people_may_look_at_what_is_out_and_flagged_and_the_same_audit_goes_on(
+    blocked: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(blocked, folder)
+    with pytest.raises(UsageProblem, match=r"flags no image of .*S2; there is nothing to review"):
+        review.run(folder / "A2", folder / "T", folder / "S2", folder / "P2")
+    reviewed(folder, "S1", "A2", "V2")
+    body = rows(folder, "review")[-1].body
+    assert body["synthetic"] == open_artifact(folder / "S1").id and body["cleared"] == 1
+    assert {image for image, _ in body["pairs"]["cleared"]} == {COPY}
+    with pytest.raises(ReviewMismatch, match="released before"):  # it clears nothing of S2
+        release(folder, "S2", "A2", "R2", review=folder / "V2")
+    with pytest.raises(NotReleasable, match=r"out already: .*audit again"):
+        release(folder, "S2", "A2", "R2")
+    audit(folder, "S2", "A2b", "S1")
+    found = record(folder, "A2b")
+    assert found.verdict == "release-supported" and found.ledger is not None
+    assert (found.ledger.number, found.ledger.cleared_before) == (
+        2,
+        1,
+    )  # the same test: no further part of alpha
+    assert [event.body["number"] for event in rows(folder, "budget")] == [1, 2]
+    assert release(folder, "S2", "A2b", "R2").exit_code == 0
+
+
+@pytest.mark.slow
+def test_what_people_keep_flagged_stays_and_a_doubt_outweighs_a_clearance(
+    blocked: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(blocked, folder)
+    reviewed(folder, "S1", "A2", "V2", "copy")
+    assert rows(folder, "review")[-1].body["pairs"]["cleared"] == []
+    with pytest.raises(NotReleasable, match="not cleared"):
+        release(folder, "S2", "A2", "R2")
+    reviewed(folder, "S1", "A2", "V3")  # two others clear it: one review saw a copy
+    with pytest.raises(NotReleasable, match="not cleared"):
+        release(folder, "S2", "A2", "R2")
+    assert audit(folder, "S2", "A2b", "S1").exit_code == 10

@@ -32,6 +32,10 @@ def _release(body: Mapping[str, Any]) -> str:
     return f"{counted(body['images'], 'image')}{to}"
 
 
+def _other(body: Mapping[str, Any]) -> str:
+    return "of a kind that this version does not know"
+
+
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda body: body["schema"],
     "cohort": lambda body: f"{counted(body['images'], 'film')}, {counted(body['patients'], 'patient')}",
@@ -51,7 +55,7 @@ def line(event: Event) -> str:
         what, _, name = subject.partition(":")
         subject = f"{what} {short(name)}:"
     date = body.get("date") or "-"
-    return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS[event.kind](body)}"
+    return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS.get(event.kind, _other)(body)}"
 
 
 def lines(event: Event) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from medaudit.artifacts.ledger import Event
 from medaudit.artifacts.review import Review
 from medaudit.protocol.history import withdrawn
+from medaudit.stats.review import NOT_A_COPY
 
 Pair = tuple[int, int]  # a row of a synthetic cohort, a row of T
 
@@ -20,11 +21,15 @@ def review_facts(review: Review, verdicts: Sequence[str], withheld: Set[int] = f
 
     `withheld`: rows of S that the release left out; their pairs are not among the cleared.
     """
-    shown = [(one, pair.train_id) for one in review.images for pair in one.pairs]
-    kept = [[one.synthetic_id, film] for one, film in shown if one.decision != "cleared"]
+    shown = [(one, pair) for one in review.images for pair in one.pairs]
+    kept = [  # somebody saw a copy or was not sure; too few reviewers doubt nothing
+        [one.synthetic_id, pair.train_id]
+        for one, pair in shown
+        if any(given.answer != NOT_A_COPY for given in pair.answers)
+    ]
     cleared = [
-        [one.synthetic_id, film]
-        for one, film in shown
+        [one.synthetic_id, pair.train_id]
+        for one, pair in shown
         if one.decision == "cleared" and one.synthetic_id not in withheld
     ]
     return {
@@ -39,7 +44,7 @@ def review_facts(review: Review, verdicts: Sequence[str], withheld: Set[int] = f
 
 
 def cleared_pairs(events: Sequence[Event], synthetic: str, train: str) -> set[Pair]:
-    """Pairs of these two cohorts that people cleared and that no review in the ledger kept flagged."""
+    """Pairs of these two cohorts that people cleared and that nobody in any review of the ledger doubted."""
     cleared: set[Pair] = set()
     kept: set[Pair] = set()
     for body in _reviews(events):

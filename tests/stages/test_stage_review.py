@@ -30,6 +30,7 @@ from medaudit.errors import (
     ReviewMismatch,
     UsageProblem,
 )
+from medaudit.protocol.cleared import review_facts
 from medaudit.stages import recorded, release, report, review, review_apply, verify
 from medaudit.stages.site import Site
 
@@ -453,6 +454,20 @@ def test_a_report_fits_a_release_by_review_and_withholding_at_once(
         report.run([work / "A"], tmp_path / "x", review=other, site=site)
     with pytest.raises(CohortMismatch, match="not released under this audit"):
         report.run([another(work, tmp_path / "B")], tmp_path / "y", site=site)
+
+
+def test_the_ledger_is_told_who_doubted_and_not_who_was_too_few(work: Path, tmp_path: Path) -> None:
+    record = open_review(applied(work, tmp_path / "R1", *two(work), reviewers=3))[1]
+    assert review_facts(record, [])["pairs"] == {"cleared": [], "kept": []} and record.stands == 2
+    record = open_review(applied(work, tmp_path / "R2", *two(work, {0: "not-a-copy", 1: "unsure"})))[1]
+    found = review_facts(record, [])["pairs"]
+    assert {image for image, _ in found["cleared"]} == {0} and {image for image, _ in found["kept"]} == {1}
+    assert review_facts(record, [], {0})["pairs"]["cleared"] == []  # it did not go out
+    first, second = two(work, {0: "not-a-copy", 1: "not-a-copy"})
+    for one in first["answers"]:
+        one["withhold"] = one["answer"] == "not-a-copy"
+    record = open_review(applied(work, tmp_path / "R3", first, second))[1]
+    assert record.withheld == 2 and review_facts(record, [])["pairs"] == {"cleared": [], "kept": []}
 
 
 def test_reasons_are_counted_over_what_goes_out(work: Path, partly: Path, tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def _refuse_standing_flags(ledger: Ledger, events: Sequence[Event], people: Peop
     if found:
         many = sum(map(len, found.values()))
         raise NotReleasable(
-            f"{counted(many, 'image')} already out in release {', '.join(name[:16] for name in sorted(found))} "
-            f"{'is' if many == 1 else 'are'} flagged by a later audit and not cleared: {WAYS_OUT}"
+            f"{counted(many, 'image')} of release {', '.join(name[:16] for name in sorted(found))} "
+            f"{'is' if many == 1 else 'are'} out already, flagged by a later audit and not cleared: {WAYS_OUT}"
         )
 
 

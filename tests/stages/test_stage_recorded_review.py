@@ -202,7 +202,7 @@ def test_a_flag_that_nobody_cleared_for_this_pair_stands_and_the_line_says_what_
     assert rows(copy, "audit")[-1].body["flagged_released"].keys() == set(released)
     for options in ({}, {"withhold_flagged": True, "train": copy / "T", "holdout": copy / "H"}):
         with pytest.raises(
-            NotReleasable, match=r"is flagged by a later audit and not cleared: withdraw"
+            NotReleasable, match=r"is out already, flagged by a later audit and not cleared: withdraw"
         ) as caught:
             release(copy, "S2", "A2", "R2", "S1", **options)
         assert caught.value.exit_code == 10 and "\n" not in str(caught.value)

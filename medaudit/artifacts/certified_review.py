@@ -1,6 +1,6 @@
 """What a certificate says when people cleared flags: how many, who by the name given, how well they see, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from medaudit.artifacts.findings import RateRecord, Record
 from medaudit.artifacts.review import REASONS, AgreementOfTwo, NamedAs, Reason, Review
@@ -30,11 +30,19 @@ class CertifiedReview(Record):
     reasons: dict[Reason, int]  # answers by reason
 
 
-def certified_review(review: Review, review_id: str, cleared: int) -> CertifiedReview:
-    """What of a review goes into the certificate of a release in which `cleared` flags were cleared."""
+def certified_review(review: Review, review_id: str, withheld: Set[int]) -> CertifiedReview:
+    """What of a review goes into the certificate of a release without the rows `withheld`: of what goes out alone."""
+    out = [one for one in review.images if one.decision == "cleared" and one.synthetic_id not in withheld]
+    said = [
+        given.reason
+        for one in out
+        for pair in one.pairs
+        for given in pair.answers
+        if given.reason is not None
+    ]
     return CertifiedReview(
         review_id=review_id,
-        cleared=cleared,
+        cleared=len(out),
         reviewers=[
             CertifiedReviewer(**{name: getattr(one, name) for name in CertifiedReviewer.model_fields})
             for one in review.reviewers
@@ -42,7 +50,7 @@ def certified_review(review: Review, review_id: str, cleared: int) -> CertifiedR
         agreement=review.agreement,
         required_reviewers=review.required_reviewers,
         required_sensitivity=review.required_sensitivity,
-        reasons=review.reasons,
+        reasons={reason: said.count(reason) for reason in sorted(set(said))},
     )
 
 

@@ -283,6 +283,7 @@ class Remainder(Record):
     withheld: int  # images flagged by the first look
     synthetic: int  # images that remain
     distinct: int
+    released_before: int = 0  # looked at beside them, not counted in `synthetic`, but in `distinct`
     flagged: int
     suspects: int
     cohort_rejects: bool
@@ -312,6 +313,11 @@ class LedgerRecord(Record):
     withheld: list[list[int]]  # rows of each that did not go out
     released_before: int  # images of `counts.synthetic` that are not of S
     flagged_before: int  # of `counts.flagged`
+    flagged: list[list[tuple[int, int]]] = Field(default_factory=list)  # of each: these, by row and row of T
+    cleared: list[list[tuple[int, int]]] = Field(
+        default_factory=list
+    )  # of each: pairs that people had cleared
+    cleared_before: int = 0  # released images whose flags were those; not in `counts.flagged`
 
 
 class Audit(Record):

@@ -8,6 +8,7 @@ The table `people` names the patients of each training and held-out cohort by ke
 has to find them; each cohort's row in the chain holds the hash of its list. The file stays inside (mode 0600).
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -89,7 +90,16 @@ class Ledger:
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
-        self._check_mode(write)
+        try:
+            self._check_mode(write)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull(
+                    f"the disk is full, so {path} cannot be made; free some space and repeat"
+                ) from None
+            raise LedgerUnreadable(
+                f"{path} cannot be {'written' if write else 'read'} there; look at its folder, or give another --ledger"
+            ) from None
         with self._named():
             self._connection = self._opened(write)
             try:
@@ -200,14 +210,12 @@ class Ledger:
         if not self.path.exists():
             if not write:
                 raise LedgerUnreadable(f"{self.path} does not exist; give the ledger's file as --ledger")
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileExistsError):  # another process was first
-                    os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            except (PermissionError, NotADirectoryError, FileExistsError):
+            if not self.path.parent.exists():  # a path that was mistyped must not begin a second ledger
                 raise LedgerUnreadable(
-                    f"{self.path} cannot be written there; choose another --ledger"
-                ) from None
+                    f"{self.path.parent} does not exist; make the folder first, or give the site's ledger as --ledger"
+                )
+            with suppress(FileExistsError):  # another process was first
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         mode = self.path.stat().st_mode
         if mode & 0o077:
             raise UsageProblem(f"{self.path} can be read by others; run chmod 600 on it")

@@ -19,6 +19,16 @@ def load_or_make_key(path: Path) -> bytes:
     """
     if not path.exists():
         _make_key(path)
+    return load_key(path)
+
+
+def load_key(path: Path) -> bytes:
+    """The site's key, which must be there: a new one would give everybody another pseudonym.
+
+    Raises UsageProblem when the file is absent, readable by others or no key.
+    """
+    if not path.is_file():
+        raise UsageProblem(f"{path} is no file; give the key that `ingest` made or was given as --key")
     if path.stat().st_mode & 0o077:
         raise UsageProblem(f"{path} can be read by others; run chmod 600 on it")
     try:

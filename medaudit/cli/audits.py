@@ -28,6 +28,7 @@ from medaudit.cli.options import (
     Train,
     WithRelease,
     memory_bytes,
+    refuse_unused,
     refuse_without_ledger,
 )
 from medaudit.cli.screen import carry_out
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
+    ctx: typer.Context,
     train: Train,
     holdout: Holdout,
     synthetic: Synthetic,
@@ -101,6 +103,8 @@ def audit(
         settings = settings.model_copy(update={"controls": controls.value})
     working = memory_bytes(memory)
     refuse_without_ledger(ledger, with_release=with_release)
+    if ledger is None:
+        refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
     run = stage.run
     if ledger is not None:
         run = partial(recorded.audit, recorded.Book(ledger, by, date), with_release or ())
@@ -127,6 +131,7 @@ def audit(
 
 
 def extract(
+    ctx: typer.Context,
     model: Model,
     train: Train,
     holdout: Holdout,
@@ -165,6 +170,8 @@ def extract(
     from medaudit.stages import recorded
 
     working = memory_bytes(memory)
+    if ledger is None:
+        refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
     run = stage.run if ledger is None else partial(recorded.extract, recorded.Book(ledger, by, date))
     carry_out(
         "extract",

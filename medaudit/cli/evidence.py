@@ -18,6 +18,7 @@ from medaudit.cli.options import (
     Seed,
     Synthetic,
     WithRelease,
+    refuse_unused,
     refuse_without_ledger,
 )
 from medaudit.cli.screen import carry_out
@@ -101,6 +102,7 @@ def report(
 
 
 def release(
+    ctx: typer.Context,
     synthetic: Synthetic,
     audit: Annotated[Path, typer.Option("--audit", help="The audit of this very cohort.")],
     out: Out,
@@ -176,6 +178,13 @@ def release(
     from medaudit.stages import release as stage
 
     refuse_without_ledger(ledger, with_release=with_release, receiver=receiver)
+    if ledger is None:
+        refuse_unused(ctx, "is for the ledger; give --ledger as well", "by")
+    if sign is None:
+        refuse_unused(ctx, "is of the key that signs; give --sign as well", "passphrase_file")
+    if not (withhold_flagged or withhold_text):
+        again = "is for auditing the rest again; give --withhold-flagged or --withhold-text as well, or leave it out"
+        refuse_unused(ctx, again, "with_release", "copy_network")
     run = stage.run
     if ledger is not None:
         book = recorded.Book(ledger, by, date)

@@ -137,3 +137,12 @@ def refuse_without_ledger(ledger: Path | None, **given: object) -> None:
     for name, value in given.items():
         if ledger is None and value:
             raise UsageProblem(f"--{name.replace('_', '-')} needs --ledger, which knows what was released")
+
+
+def refuse_unused(ctx: typer.Context, why: str, *names: str) -> None:
+    """Raise UsageProblem for an option that was typed and would be left unused; one of the environment may stay."""
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            typed = next(one.opts[0] for one in ctx.command.params if one.name == name)
+            raise UsageProblem(f"{typed} {why}")

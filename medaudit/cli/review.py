@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medaudit.cli.options import Json, LedgerOption, Quiet, RecordedBy, RecordedDate, Seed
+from medaudit.cli.options import Json, LedgerOption, Quiet, RecordedBy, RecordedDate, Seed, refuse_unused
 from medaudit.cli.screen import carry_out
 from medaudit.errors import UsageProblem
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def review(
+    ctx: typer.Context,
     audit: Annotated[Path, typer.Argument(metavar="AUDIT", help="Folder of an audit.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; by default AUDIT.review or AUDIT.reviewed.")
@@ -63,6 +64,9 @@ def review(
 
         if train is not None or synthetic is not None:
             raise UsageProblem("--train and --synthetic are for making the page; leave them out with --apply")
+        refuse_unused(ctx, "is for making the page; leave it out with --apply", "pairs", "controls", "seed")
+        if ledger is None:
+            refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
         run = (
             review_apply.run if ledger is None else partial(recorded.review, recorded.Book(ledger, by, date))
         )
@@ -74,6 +78,15 @@ def review(
         )
     from medaudit.stages import review as stage
 
+    refuse_unused(
+        ctx,
+        "goes with --apply: a page decides and records nothing",
+        "ledger",
+        "by",
+        "date",
+        "reviewers",
+        "sensitivity",
+    )
     if page is not None:
         raise UsageProblem("--page goes with --apply; a new page is written to --out")
     if train is None or synthetic is None:

@@ -27,7 +27,9 @@ def tables(case: Case, examined: Sequence[Examined]) -> dict[str, pa.Table]:
     }
 
 
-def flagged_rows(tables: dict[str, pa.Table]) -> np.ndarray:
-    """Rows of S that any detector flags, ascending, each once."""
+def flagged_pairs(tables: dict[str, pa.Table]) -> np.ndarray:
+    """(n, 2) rows of S with rows of T for which any detector flags them, ascending, each once."""
     found = tables[DETECTOR_MATCHES]
-    return np.unique(found.filter(found.column("flagged")).column("synthetic_id").to_numpy())
+    flagged = found.filter(found.column("flagged"))
+    pairs = [flagged.column(name).to_numpy() for name in ("synthetic_id", "train_id")]
+    return np.unique(np.stack(pairs, axis=1), axis=0)

@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import Audit
 from medaudit.artifacts.ledger import Event, Ledger
-from medaudit.artifacts.store import Artifact, Request
-from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
-from medaudit.protocol.history import people_in, standing_releases, withdrawn
-from medaudit.protocol.sides import Side
-from medaudit.protocol.together import Earlier, Share
+from medaudit.artifacts.store import Artifact
+from medaudit.errors import CohortMismatch, NotReleasable
+from medaudit.protocol.cleared import standing_flags
+from medaudit.protocol.history import People, people_in, standing_releases, withdrawn
+from medaudit.stats.counted import counted
+from medaudit.stats.together import WAYS_OUT
 
 
 def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> dict[str, Any]:
     """The facts of this audit's row; or the one-line error of the first thing that forbids a release under it.
 
     CohortMismatch when the audit is not in the ledger or left out an earlier release; NotReleasable for a withdrawn
-    release's cohort and for training patients who were withdrawn. The chain is checked first (LedgerBroken).
+    release's cohort, for training patients who were withdrawn, and while a flag stands on what is out. The chain is
+    checked first (LedgerBroken).
     """
     events = ledger.check()
     facts = _recorded(ledger, events, audit, record)
@@ -32,6 +32,7 @@ def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> 
     before = [event for event in events if event.kind == "release" and event.body["synthetic"] == synthetic]
     if any(event.subject in withdrawn(events, "release") for event in before):
         raise NotReleasable("a release of this synthetic cohort was withdrawn; it is not released again")
+    _refuse_standing_flags(ledger, events, people)
     out = [set(event.body["withheld"]) for event in before if event.body["cleared_by"] == audit.id]
     if any(withheld <= set(record.withheld) for withheld in out):
         return facts  # all that this audit could let out is out already: in another form, nothing new goes
@@ -54,6 +55,24 @@ def require_ledger_clearance(ledger: Ledger, audit: Artifact, record: Audit) -> 
     return facts
 
 
+def _refuse_standing_flags(ledger: Ledger, events: Sequence[Event], people: People) -> None:
+    """Raise NotReleasable while an image of these people that is out is flagged and nobody cleared it.
+
+    The flag need not be this audit's: each further audit has a smaller part of alpha and sees less.
+    """
+    found: dict[str, set[int]] = {}
+    for event, body in standing_releases(ledger, events, people, ""):
+        flags = standing_flags(events, body["synthetic"], set(body["withheld"]))
+        if flags:
+            found[event.subject] = {image for image, _ in flags}
+    if found:
+        many = sum(map(len, found.values()))
+        raise NotReleasable(
+            f"{counted(many, 'image')} of release {', '.join(name[:16] for name in sorted(found))} "
+            f"{'is' if many == 1 else 'are'} out already, flagged by a later audit and not cleared: {WAYS_OUT}"
+        )
+
+
 def _recorded(ledger: Ledger, events: Sequence[Event], audit: Artifact, record: Audit) -> dict[str, Any]:
     """The audit's row, or the one of the audit that was reviewed."""
     reviewed = {event.subject: event.body["audit"] for event in events if event.kind == "review"}
@@ -70,27 +89,3 @@ def _looked_at(record: Audit) -> dict[str, set[int]]:
     """By earlier synthetic cohort that this audit looked at: the rows that it left out."""
     place = record.ledger
     return {} if place is None else dict(zip(place.cohorts, map(set, place.withheld), strict=True))
-
-
-def second_look(
-    record: Audit,
-    given: Sequence[Cohort],
-    request: Request,
-    settings: AuditSettings,
-    sides: tuple[Side, Side, Side],
-) -> Share:
-    """The place of the audit of what is left: that of the first look, whose alpha covers both (protocol/remainder).
-
-    Raises UsageProblem when the earlier cohorts of the first look are not given again.
-    """
-    place = record.ledger
-    assert place is not None  # require_ledger_clearance saw to it
-    known = {cohort.id: cohort for cohort in given}
-    if set(place.cohorts) != known.keys():
-        raise UsageProblem("give the cohorts that the audit was given as --with-release again, and no others")
-    earlier = tuple(
-        Earlier(release, known[cohort], tuple(withheld))
-        for release, cohort, withheld in zip(place.releases, place.cohorts, place.withheld, strict=True)
-    )
-    model = sides[2].cohort.artifact.lineage.get("model")
-    return Share(place.number, place.site_alpha, settings.alpha, earlier, model)

@@ -3,7 +3,7 @@
 Axes: N synthetic images, M images of T, R reference people.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 import numpy as np
@@ -35,6 +35,11 @@ class Examined:
     crowd: np.ndarray
     crowd_people: np.ndarray
     copied: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))  # (n,) generated copies found
+    spared: np.ndarray | None = None  # (N,) bool, flags that people cleared before (protocol/carried)
+
+    def sparing(self, spared: np.ndarray) -> "Examined":
+        """The same with no flag on the `spared` (N,) images, in a second look neither."""
+        return replace(self, judged=self.judged.without(spared), spared=spared)
 
 
 def examine(

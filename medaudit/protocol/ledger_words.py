@@ -8,11 +8,18 @@ from medaudit.protocol.history import Reach
 from medaudit.stats.counted import counted
 
 SHORT = 12  # hex digits of an id that a line shows
+_AGAIN = "- look at the number again: it counts as it stood in the source, with its letters and leading zeros"
+_UNDER = " " * 16  # under the kind
 
 
 def short(name: str) -> str:
     """The first digits of an id; `patient:` and pseudonyms whole."""
     return name[:SHORT] if len(name) >= 32 else name
+
+
+def _budget(body: Mapping[str, Any]) -> str:
+    looked = " again" if body.get("second_look_of") else ""
+    return f"audit {body['number']}{looked}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}"
 
 
 def _audit(body: Mapping[str, Any]) -> str:
@@ -25,10 +32,14 @@ def _release(body: Mapping[str, Any]) -> str:
     return f"{counted(body['images'], 'image')}{to}"
 
 
+def _other(body: Mapping[str, Any]) -> str:
+    return "of a kind that this version does not know"
+
+
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "opened": lambda body: body["schema"],
     "cohort": lambda body: f"{counted(body['images'], 'film')}, {counted(body['patients'], 'patient')}",
-    "budget": lambda body: f"audit {body['number']}: alpha {body['alpha']:.3g} of {body['site_alpha']:g}",
+    "budget": _budget,
     "audit": _audit,
     "extract": lambda body: f"{body['verdict']}, {counted(body['patients'], 'patient')} extracted",
     "review": lambda body: f"{body['cleared']:,} cleared, {body['withheld']:,} withheld",
@@ -44,11 +55,28 @@ def line(event: Event) -> str:
         what, _, name = subject.partition(":")
         subject = f"{what} {short(name)}:"
     date = body.get("date") or "-"
-    return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS[event.kind](body)}"
+    return f"{event.number:>4}  {date:<8}  {event.kind:<10}  {short(subject)}  {_WORDS.get(event.kind, _other)(body)}"
 
 
-def tasks(what: str, name: str, reach: Reach) -> list[str]:
-    """What must be done after a withdrawal, most pressing first; one bullet each."""
+def lines(event: Event) -> list[str]:
+    """The row's line, and for a release that rests on a review who cleared what."""
+    review = event.body.get("review") if event.kind == "release" else None
+    if not review:
+        return [line(event)]
+    hashes = ", ".join(name[:SHORT] for name in review["verdicts"])
+    return [
+        line(event),
+        f"{_UNDER}by review {short(review['id'])}: {review['cleared']:,} of "
+        f"{counted(review['flagged'], 'flag')} cleared by {counted(review['reviewers'], 'reviewer')}",
+        f"{_UNDER}files of verdicts (SHA-256): {hashes}",
+    ]
+
+
+def tasks(what: str, name: str, reach: Reach, by_number: bool = False) -> list[str]:
+    """What must be done after a withdrawal, most pressing first; one bullet each.
+
+    `by_number`: somebody typed the patient's number, perhaps wrongly.
+    """
     patient = what == "patient"
     found: list[str] = []
     if patient and reach.releases:
@@ -76,7 +104,8 @@ def tasks(what: str, name: str, reach: Reach) -> list[str]:
         found.append(f"{_listed('synthetic cohort', reach.synthetic)}: release refuses it from now on")
     found.append(_findings(reach, "looked at the patient's films; delete or keep as the board says"))
     found = [task for task in found if task]
-    return [f"- {task}" for task in found] or ["- nothing: no cohort of this ledger holds the patient"]
+    nothing = ["- nothing: no cohort of this ledger holds the patient", *([_AGAIN] if by_number else [])]
+    return [f"- {task}" for task in found] or nothing
 
 
 def _findings(reach: Reach, words: str) -> str:

@@ -45,6 +45,16 @@ class Related:
         """The same for the images at these places (R,), none of which was flagged."""
         return Related(self.relation[keep], self.record.model_copy(update={"copies": 0, "same_person": 0}))
 
+    def without(self, spared: np.ndarray) -> "Related":
+        """The same without the flags of the `spared` (N,) images."""
+        relation = self.relation.copy()
+        relation[spared] = None
+        counts = {
+            "copies": int((relation == COPY).sum()),
+            "same_person": int((relation == SAME_PERSON).sum()),
+        }
+        return Related(relation, self.record.model_copy(update=counts))
+
 
 def relate(
     train: Side, holdout: Side, synthetic: Side, doubles: Doubles, examined: Sequence[Examined],

@@ -91,11 +91,13 @@ def _judged_again(
     copied = seen.copied
     if not isinstance(generated, str):
         copied = generated.seen_by(bench, _remembered(machine, f"{label(bench.detector)}-{NAME}"))
+    spared = np.zeros(len(keep), dtype=bool) if seen.spared is None else seen.spared[keep]
     return replace(
         seen,
         bench=bench,
         found=found,
-        judged=bench.judge(found),
+        judged=bench.judge(found).without(spared),
+        spared=spared,
         seen=plants.seen_by(bench, planted),
         copied=copied,
         crowd=seen.crowd[keep],

@@ -12,6 +12,7 @@ from medaudit.artifacts.store import Request, canonical, open_artifact
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.protocol.belonging import check_sizes
+from medaudit.protocol.cleared import cleared_pairs
 from medaudit.protocol.history import People, concerning, record_people, standing_releases
 from medaudit.protocol.sides import Side
 from medaudit.protocol.together import Earlier, Share
@@ -77,14 +78,15 @@ def begin(
         body["number"],
         body["site_alpha"],
         body["alpha"],
-        _reopened(events, body["released_before"], given),
+        _reopened(events, body["released_before"], given, train.id),
         body["model"],
     )
 
 
 def _part(ledger: Ledger, people: People, settings: AuditSettings) -> dict[str, Any]:
     """Number and alpha of the next audit of these people. The site's alpha is the smallest that it ever stated."""
-    before = [body for _, body in concerning(ledger, ledger.events(), "budget", people)]
+    budgets = concerning(ledger, ledger.events(), "budget", people)
+    before = [body for _, body in budgets if "second_look_of" not in body]
     site = min([settings.alpha, *(body["site_alpha"] for body in before)])
     number = len(before) + 1
     alpha = share(site, number)
@@ -126,9 +128,12 @@ def _released(
 
 
 def _reopened(
-    events: Sequence[Event], before: Mapping[str, list[int]], given: Sequence[Cohort]
+    events: Sequence[Event], before: Mapping[str, list[int]], given: Sequence[Cohort], train: str
 ) -> tuple[Earlier, ...]:
-    """The earlier releases of a reservation, with the cohorts that are open."""
+    """The earlier releases of a reservation, with the cohorts that are open and what people cleared of them by now."""
     known = {cohort.id: cohort for cohort in given}
     of = {event.subject: event.body["synthetic"] for event in events if event.kind == "release"}
-    return tuple(Earlier(name, known[of[name]], tuple(withheld)) for name, withheld in sorted(before.items()))
+    return tuple(
+        Earlier(name, known[of[name]], tuple(withheld), tuple(sorted(cleared_pairs(events, of[name], train))))
+        for name, withheld in sorted(before.items())
+    )

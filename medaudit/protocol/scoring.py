@@ -3,7 +3,7 @@
 Axes: G images that ask, R reference people.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,10 @@ class Judged:
     def flagged(self) -> np.ndarray:
         """Flagged by either rule that counts."""
         return self.familywise | self.fdr
+
+    def without(self, spared: np.ndarray) -> "Judged":
+        """The same with no flag on the `spared` (G,) images."""
+        return replace(self, familywise=self.familywise & ~spared, fdr=self.fdr & ~spared)
 
 
 @dataclass(frozen=True)

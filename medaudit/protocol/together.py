@@ -14,15 +14,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.artifacts.cohort import Cohort, CohortWriter, open_cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, LedgerRecord
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds, LedgerRecord, Remainder
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
+from medaudit.protocol.cleared import Pair
 from medaudit.protocol.sides import Side
+from medaudit.stats.next_steps import NOTHING_LEFT, WITHHOLD, Rest, remainder_wording
 from medaudit.stats.reasons import zero_found_wording
 from medaudit.stats.spending import draws_needed
-from medaudit.stats.together import flagged_before, next_step, share_sentence, together_sentence
+from medaudit.stats.together import (
+    NO_BOUND,
+    cleared_before,
+    flagged_before,
+    next_step,
+    share_sentence,
+    together_sentence,
+)
+from medaudit.stats.verdict import RELEASE_SUPPORTED
 
 RELEASED_MATCHES = "matches_released.parquet"
+RELEASED_FLAGS = "flags_released_by_detector.parquet"
 _CHUNK_BYTES = 32 << 20
 
 
@@ -33,6 +44,9 @@ class Earlier:
     release: str
     cohort: Cohort
     withheld: tuple[int, ...]
+    cleared: tuple[
+        Pair, ...
+    ] = ()  # of its rows with rows of T, whose flags people cleared (protocol/cleared)
 
     @property
     def rows(self) -> np.ndarray:
@@ -64,12 +78,17 @@ class Share:
         """The request with these settings, the place in the ledger, and the earlier cohorts as parents."""
         place = {"number": self.number, "site_alpha": self.site_alpha, "model": self.model}
         withheld = {one.release: list(one.withheld) for one in self.earlier}
+        cleared = {one.release: list(map(list, one.cleared)) for one in self.earlier if one.cleared}
         return replace(
             asked,
             settings={
                 **asked.settings,
                 **settings.model_dump(mode="json"),
-                "ledger": {**place, "released_before": withheld},
+                "ledger": {
+                    **place,
+                    "released_before": withheld,
+                    **({"cleared_before": cleared} if cleared else {}),
+                },
             },
             parents={
                 **asked.parents,
@@ -106,12 +125,24 @@ class Share:
             writer.append(pixels, [{k: v for k, v in row.items() if k != "row_id"} for row in records])
         writer.finish(note={"origin": "synthetic", "role": "synthetic"})
 
-    def noted(self, record: Audit, flagged: np.ndarray, size: int) -> Audit:
+    def cleared(self, size: int) -> set[Pair]:
+        """Pairs that people cleared, by position among N + E; size: rows of S's cohort, from where on E begins."""
+        starts = size + np.cumsum([0, *(len(one.rows) for one in self.earlier)])
+        return {
+            (int(start + np.searchsorted(one.rows, row)), film)
+            for start, one in zip(starts, self.earlier, strict=False)
+            for row, film in one.cleared
+            if row in one.rows
+        }
+
+    def noted(self, record: Audit, flagged: np.ndarray, size: int, spared: np.ndarray) -> Audit:
         """The record with its place in the ledger.
 
-        flagged: positions among N + E that are flagged; size: rows of S's cohort, from where on E begins.
+        flagged (n, 2): positions among N + E that are flagged, with rows of T; size: rows of S's cohort, from where on
+        E begins; spared: positions of E with flags that people had cleared.
         """
-        before = int((flagged >= size).sum())
+        out = flagged[flagged[:, 0] >= size]
+        before = len(np.unique(out[:, 0]))
         ids = [one.release for one in self.earlier]
         changes: dict[str, Any] = {
             "ledger": LedgerRecord(
@@ -122,47 +153,81 @@ class Share:
                 withheld=[list(one.withheld) for one in self.earlier],
                 released_before=self.images,
                 flagged_before=before,
+                flagged=self._by_release(out, size) if before else [],
+                cleared=[list(one.cleared) for one in self.earlier] if self.cleared(size) else [],
+                cleared_before=len(spared),
             ),
         }
-        reasons = list(record.reasons)
+        reasons, said = list(record.reasons), []
         if self.earlier:
             changes["bounds"], reasons = _without_rate(record, reasons)
-            reasons.append(together_sentence(record.counts.synthetic, self.images, len(ids)))
+            said.append(together_sentence(record.counts.synthetic, self.images, len(ids)))
+        said.append(share_sentence(self.number, self.alpha, self.site_alpha))
+        if record.without_flags is not None:
+            rest = [
+                *([cleared_before(len(spared))] if spared.size else []),
+                *record.without_flags.reasons,
+                *said,
+            ]
+            changes["without_flags"] = record.without_flags.model_copy(update={"reasons": rest})
+        if spared.size:
+            more, reasons = _without_bound(record, changes["bounds"], reasons)
+            changes |= more
+            reasons.insert(0, cleared_before(len(spared)))
         if before:
-            at = _places(flagged, size, [len(one.rows) for one in self.earlier])
+            at = [place for place, found in enumerate(changes["ledger"].flagged) if found]
             reasons.insert(0, flagged_before(before, len(at)))
             changes |= {"remainder": None, "without_flags": None}
             changes["next_steps"] = [next_step([ids[place] for place in at])]
+        elif record.remainder is not None and self.images:
+            changes |= _new_alone(record, changes.get("remainder", record.remainder), self.images)
         if record.agreement is not None:
             images = [(row, many) for row, many in record.agreement.images if row < size]
             changes["agreement"] = record.agreement.model_copy(update={"images": images})
-        reasons.append(share_sentence(self.number, self.alpha, self.site_alpha))
-        return record.model_copy(update={**changes, "reasons": reasons})
+        return record.model_copy(update={**changes, "reasons": [*reasons, *said]})
 
-    def parted(self, tables: dict[str, pa.Table], size: int) -> dict[str, pa.Table]:
+    def _by_release(self, flagged: np.ndarray, size: int) -> list[list[Pair]]:
+        """(n, 2) positions among N + E and rows of T → of each earlier release: its own rows, and the same."""
+        ends = size + np.cumsum([len(one.rows) for one in self.earlier])
+        places = np.searchsorted(ends, flagged[:, 0], side="right")
+        found: list[list[Pair]] = [[] for _ in self.earlier]
+        for place, (image, film) in zip(places, flagged, strict=True):
+            rows = self.earlier[place].rows
+            found[place].append((int(rows[image - ends[place] + len(rows)]), int(film)))
+        return found
+
+    def parted(self, tables: dict[str, pa.Table], size: int, spared: np.ndarray) -> dict[str, pa.Table]:
         """The tables of S alone, and in one of their own the matches of the images that were released before.
 
-        There `synthetic_id` is the row in the earlier cohort, and `release` says which.
+        There `synthetic_id` is the row in the earlier cohort, `release` says which, `cleared` whether people had
+        cleared what would flag it (`spared`, positions among N + E). RELEASED_FLAGS: the flags of every detector.
         """
         if not self.earlier:
             return tables
         parted = dict(tables)
         for name in (MATCHES, DETECTOR_MATCHES):
             parted[name] = tables[name].filter(pc.less(tables[name].column("synthetic_id"), size))
-        old = tables[MATCHES].filter(pc.greater_equal(tables[MATCHES].column("synthetic_id"), size))
+        parted[RELEASED_MATCHES] = self._released(tables[MATCHES], size, spared)
+        flags = tables[DETECTOR_MATCHES].filter(tables[DETECTOR_MATCHES].column("flagged"))
+        parted[RELEASED_FLAGS] = self._released(flags, size, spared)
+        return parted
+
+    def _released(self, table: pa.Table, size: int, spared: np.ndarray) -> pa.Table:
+        """The rows of a table that are of E, under the rows of their own cohorts."""
+        old = table.filter(pc.greater_equal(table.column("synthetic_id"), size))
         places = old.column("synthetic_id").to_numpy() - size
         rows = np.concatenate([one.rows for one in self.earlier])
         whose = np.repeat([one.release for one in self.earlier], [len(one.rows) for one in self.earlier])
         index = old.schema.get_field_index("synthetic_id")
         old = old.set_column(index, old.schema.field(index), pa.array(rows[places], type=pa.int64()))
-        parted[RELEASED_MATCHES] = old.append_column("release", pa.array(whose[places].tolist(), pa.string()))
-        return parted
+        old = old.append_column("release", pa.array(whose[places].tolist(), pa.string()))
+        return old.append_column("cleared", pa.array(np.isin(places + size, spared)))
 
 
 Begin = Callable[[Request, AuditSettings, tuple[Side, Side, Side]], Share]
 
 
-def _without_rate(record: Audit, reasons: list[str]) -> tuple[Any, list[str]]:
+def _without_rate(record: Audit, reasons: list[str]) -> tuple[Bounds, list[str]]:
     """No bound on one model's rate: the images of several releases need not be of one model."""
     bounds = record.bounds
     if bounds.model_rate_upper is None:
@@ -175,7 +240,29 @@ def _without_rate(record: Audit, reasons: list[str]) -> tuple[Any, list[str]]:
     return kept, [wording if reason == bounds.wording else reason for reason in reasons]
 
 
-def _places(flagged: np.ndarray, size: int, counts: Sequence[int]) -> list[int]:
-    """Which of the earlier releases hold the flagged positions."""
-    ends = size + np.cumsum(counts)
-    return np.unique(np.searchsorted(ends, flagged[flagged >= size], side="right")).tolist()
+def _new_alone(record: Audit, rest: Remainder, out: int) -> dict[str, Any]:
+    """What would remain of the new images, without the `out` ones that cannot be withheld any more."""
+    new = rest.synthetic - out
+    if not new:
+        others = [
+            step for step in record.next_steps if step != rest.wording and not step.startswith(WITHHOLD)
+        ]
+        return {"remainder": None, "next_steps": [NOTHING_LEFT, *others]}
+    found = Rest(rest.verdict, tuple(rest.reasons), new, rest.flagged, rest.cohort_rejects, rest.alpha)
+    wording = remainder_wording(rest.withheld, found, out)
+    changes = {"synthetic": new, "released_before": out, "wording": wording}
+    steps = [wording if step == rest.wording else step for step in record.next_steps]
+    return {"remainder": rest.model_copy(update=changes), "next_steps": steps}
+
+
+def _without_bound(record: Audit, bounds: Bounds, reasons: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """No upper limit of what was missed: it holds for sets in which nobody cleared a flag."""
+    none: dict[str, Any] = {"model_rate_upper": None, "sources": None, "hidden_copies": None}
+    if not record.counts.flagged:
+        none["wording"] = NO_BOUND[0].lower() + NO_BOUND[1:]
+    changes: dict[str, Any] = {"bounds": bounds.model_copy(update=none)}
+    rest = record.remainder
+    if rest is not None:
+        said = rest.reasons[1:] if rest.verdict == RELEASE_SUPPORTED else rest.reasons
+        changes["remainder"] = rest.model_copy(update={"hidden_copies": None, "reasons": said})
+    return changes, [reason for reason in reasons if reason != bounds.wording]

@@ -115,6 +115,8 @@ def provenance(summary: Summary) -> Section:
         ("synthetic cohort", origin.synthetic_id),
         ("model", origin.model_id),
         ("release", summary.release.id if summary.release else None),
+        ("audit of the rest", summary.release.second_look_id if summary.release else None),
+        ("review that the release rests on", summary.release.review_id if summary.release else None),
         ("earlier audit", summary.previous.audit_id if summary.previous else None),
     )
     items = [(f"{name} (SHA-256 of its manifest)", value) for name, value in ids if value]

@@ -36,4 +36,9 @@ def _release(summary: Summary) -> str:
     release = summary.release
     if release is None:
         return "none: no release was given to this report"
-    return f"{release.id[:_SHORT]} ({say.counted(release.images, 'image')}, {release.format})"
+    facts = [say.counted(release.images, "image"), release.format]
+    if release.withheld:
+        facts.append(f"{say.whole(release.withheld)} withheld")
+    if release.cleared:
+        facts.append(f"{say.whole(release.cleared)} cleared by people")
+    return f"{release.id[:_SHORT]} ({', '.join(facts)})"

@@ -202,7 +202,7 @@ def _smallest(audit: AuditFacts) -> tuple[str, ...]:
 # What a first page and a second page hold, in order; a new section is one line here.
 def reviewed(summary: Summary) -> Section | None:
     """What people decided on the flags."""
-    return None if summary.review is None else review_section(summary.review)
+    return None if summary.review is None else review_section(summary.review, summary.release)
 
 
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (

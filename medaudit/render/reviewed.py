@@ -10,14 +10,15 @@ from medaudit.artifacts.review import REASONS, AgreementOfTwo, Reason, Review, R
 from medaudit.render import wording as say
 from medaudit.render.document import Block, Cell, Paragraph, Section, Table
 from medaudit.render.review_facts import ReviewerFacts, ReviewFacts, ShareFacts, TwoReviewersFacts
+from medaudit.render.site_facts import ReleaseFacts
 
 _ROWS_SHOWN = 100
 _NOTE_SHOWN = 300
 
 
-def review_section(facts: ReviewFacts) -> Section:
-    """The section of both editions."""
-    blocks: list[Block] = [Paragraph(text=f"{_lead(facts)} {_then(facts)}"), _reviewers(facts)]
+def review_section(facts: ReviewFacts, release: ReleaseFacts | None = None) -> Section:
+    """The section of both editions; `release`: what went out."""
+    blocks: list[Block] = [Paragraph(text=f"{_lead(facts)} {_then(facts, release)}"), _reviewers(facts)]
     if facts.reasons:
         blocks.append(Paragraph(text=f"Why not a copy: {_reasons(facts.reasons)}."))
     blocks += [
@@ -46,8 +47,15 @@ def _lead(facts: ReviewFacts) -> str:
     )
 
 
-def _then(facts: ReviewFacts) -> str:
+def _then(facts: ReviewFacts, release: ReleaseFacts | None) -> str:
     """What a reader may take from it beside the verdict, which is the audit's and stays."""
+    if release is not None and release.second_look_id is not None:
+        return (
+            "The verdict above is the audit's, before anything was withheld. Then "
+            f"{say.counted(release.withheld, 'image')} {'was' if release.withheld == 1 else 'were'} left out and the "
+            "rest was audited again; that second look supports the release named in the head, in which "
+            f"{say.counted(release.cleared, 'image')} with a cleared flag went out."
+        )
     if facts.then is None:
         return "The verdict above stands."
     if facts.then == "release-supported":

@@ -78,6 +78,14 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
 }
 
 
+_WENT_OUT = (
+    "Only the images of the release named in the head went out: what people cleared or a second look supports. The "
+    "others of this cohort stay inside.",
+    "More images of the same model, or a model trained again, need an audit of their own, together with everything "
+    "released before.",
+    "The model's weights hold what it copied and stay inside. Receivers agree not to try to recognise anyone, and to "
+    "report what looks like a copy.",
+)
 _MODEL_ONLY = (
     "The audit found no copy in this cohort, but the attack drew patients from its model: whoever decides weighs both. "
     "medaudit release looks at the audit alone.",
@@ -106,6 +114,8 @@ def conditions(summary: Summary) -> Section:
         items = _NO_COHORT
     elif summary.verdict == "do-not-release" and summary.audit.verdict != "do-not-release":
         items = _MODEL_ONLY
+    elif summary.verdict == "do-not-release" and summary.release is not None:
+        items = _WENT_OUT
     else:
         items = _CONDITIONS[summary.verdict]
     return Section(title="Conditions", blocks=(Bullets(items=items),), page="second")

@@ -31,6 +31,10 @@ class ReleaseFacts(Aggregate):
     images: int
     format: PlainText
     merkle_root: str | None = None  # None: its certificate states none
+    withheld: int = 0  # images of the cohort that are not in it
+    second_look_id: str | None = None  # of the audit of the rest; None: released under this very audit
+    review_id: str | None = None  # None: no flag of it was cleared by people
+    cleared: int = 0  # of its images, flagged and cleared by people
 
 
 class PreviousFacts(Aggregate):

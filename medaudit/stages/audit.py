@@ -23,8 +23,9 @@ from medaudit.errors import ReferenceTooSmall, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.protocol.audit import examine_cohorts
 from medaudit.protocol.audit_summary import summary
-from medaudit.protocol.audit_tables import flagged_rows, tables
+from medaudit.protocol.audit_tables import flagged_pairs, tables
 from medaudit.protocol.belonging import open_sides
+from medaudit.protocol.carried import spare
 from medaudit.protocol.described import Machine, check_memory
 from medaudit.protocol.engines import LOCAL, open_engine
 from medaudit.protocol.outlook import whole_record
@@ -101,11 +102,13 @@ def run(
                 sides = (*sides[:2], share.joined(sides[2], draft, left_out))
             detectors = network.detectors(sides[0], machine)
             case, examined, plants = examine_cohorts(*sides, detectors, settings, alpha_spent, seed, machine)
+            if share is not None:
+                case, examined, spared = spare(case, examined, share.cleared(size))
             record = whole_record(case, examined, plants, left_out, seed, machine)
             found = tables(case, examined)
             if share is not None:
-                record = share.noted(record, flagged_rows(found), size)
-                found = share.parted(found, size)
+                record = share.noted(record, flagged_pairs(found), size, spared)
+                found = share.parted(found, size, spared)
             write_record(draft.file(AUDIT_JSON), record)
             for name, table in found.items():
                 pq.write_table(table, draft.file(name))

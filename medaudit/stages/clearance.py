@@ -10,6 +10,7 @@ from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
 from medaudit.progress import Progress
 from medaudit.protocol.together import Begin
+from medaudit.stats.together import WAYS_OUT
 
 _ADVICE = {
     "do-not-release": "release again with --withhold-flagged, or train again with less memorization",
@@ -61,7 +62,7 @@ def audit_the_rest(
         raise UsageProblem("withholding audits the rest again; give --train and --holdout")
     if record.ledger is not None and record.ledger.flagged_before:
         raise _not_releasable(
-            record, "flagged images are out already, so withholding cannot help; withdraw that release"
+            record, f"flagged images are out already, so withholding cannot help: {WAYS_OUT}"
         )
     for path, role in ((train, "train"), (holdout, "holdout")):
         if open_artifact(path, "cohort", verify=False).id != first.lineage.get(role):
@@ -123,6 +124,8 @@ def require_clearance(record: Audit, *, again: bool) -> None:
     """
     if record.verdict == "release-supported":
         return
+    if record.ledger is not None and record.ledger.flagged_before:
+        raise _not_releasable(record, f"flagged images are out already: {WAYS_OUT}")
     advice = "so it does even without the flagged images; train again" if again else _ADVICE[record.verdict]
     raise _not_releasable(record, advice)
 

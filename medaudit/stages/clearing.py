@@ -13,11 +13,12 @@ from medaudit.artifacts.review import Review, open_review
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
 from medaudit.stages.review import tables_of
+from medaudit.stats.together import NO_BOUND, WAYS_OUT
 
 if TYPE_CHECKING:
     from medaudit.render.review_facts import ReviewFacts
 
-_NO_BOUND = "flags were cleared by people, so no upper limit of what was missed is stated"
+_NO_BOUND = NO_BOUND[0].lower() + NO_BOUND[1:]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ def clearing_of(path: Path | None, audit: Artifact) -> Clearing | None:
     artifact, review = open_review(path)
     if artifact.lineage.get("audit") != audit.id:
         raise ReviewMismatch(f"{path} is the review of another audit; give the review of this one")
+    if artifact.lineage.get("synthetic") != audit.lineage.get("synthetic"):
+        raise ReviewMismatch(
+            f"{path} is about images that were released before; with --ledger it counts in the next audit, not here"
+        )
     return Clearing(artifact, review)
 
 
@@ -71,9 +76,9 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
 
     if record.ledger is not None and record.ledger.flagged_before:
         raise NotReleasable(
-            "flagged images are out already, and no review of this cohort clears them; withdraw that release"
+            f"flagged images are out already, and no review of this cohort clears them: {WAYS_OUT}"
         )
-    tables = tables_of(audit)
+    tables = tables_of(audit, record)
     flagged = set(flagged_pairs(tables))
     standing = {image for image, _ in flagged - clearing.pairs} | set(unclearable(tables))
     if standing:
@@ -81,7 +86,8 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
             f"{len(standing)} flagged images are not cleared: release again with --withhold-flagged as well, "
             "or train again"
         )
-    rest = record.without_flags if flagged else WithoutFlags(verdict=record.verdict, reasons=record.reasons)
+    unbounded = [reason for reason in record.reasons if reason != record.bounds.wording]
+    rest = record.without_flags if flagged else WithoutFlags(verdict=record.verdict, reasons=unbounded)
     if rest is None:
         raise ReviewMismatch("the audit does not say how it stands without its flags; run it again")
     if rest.verdict != "release-supported":
@@ -90,13 +96,12 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
         )
         error.exit_code = {"inconclusive": 20}.get(rest.verdict, 10)
         raise error
-    count = len(clearing.images - set(record.withheld))
-    said = certified_review(clearing.review, clearing.artifact.id, count)
+    said = certified_review(clearing.review, clearing.artifact.id, set(record.withheld))
     bounds = Bounds(
         model_rate_upper=None, sources=None, hidden_copies=None, alpha=record.bounds.alpha, wording=_NO_BOUND
     )
     reasons = [_sentence(said, record.counts.synthetic), *rest.reasons]
-    counts = record.counts.model_copy(update={"flagged": count})
+    counts = record.counts.model_copy(update={"flagged": said.cleared})
     changes = {
         "verdict": rest.verdict,
         "reasons": reasons,

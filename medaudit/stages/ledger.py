@@ -11,7 +11,8 @@ from medaudit.artifacts.ledger import Event, Ledger
 from medaudit.artifacts.store import disk_full_named, write_whole
 from medaudit.errors import OutputExists, UsageProblem
 from medaudit.protocol.history import Reach, reach_of_patient, reach_of_release
-from medaudit.protocol.ledger_words import line, tasks
+from medaudit.protocol.ledger_words import lines as lines_of
+from medaudit.protocol.ledger_words import tasks
 from medaudit.protocol.reserving import checked_note
 from medaudit.stages.outcome import Outcome
 
@@ -24,7 +25,7 @@ def show(path: Path) -> Outcome:
     with Ledger(path, write=False) as ledger:
         events = ledger.events()
     head = events[-1].hash
-    lines = (*(line(event) for event in events), f"head {head}")
+    lines = (*(said for event in events for said in lines_of(event)), f"head {head}")
     return Outcome(
         lines, {"rows": len(events), "head": head, "events": [_plain(event) for event in events]}, path
     )
@@ -58,14 +59,14 @@ def export(path: Path, out: Path) -> Outcome:
     with Ledger(path, write=False) as ledger:
         events = ledger.check()
     text = "".join(json.dumps(_plain(event), sort_keys=True, ensure_ascii=False) + "\n" for event in events)
-    if out.is_dir() or (out.exists() and out.read_bytes() != text.encode()):
-        raise OutputExists(f"{out} exists; choose another --out or remove it")
-    with disk_full_named(out):
-        try:
+    try:
+        if out.is_dir() or (out.exists() and out.read_bytes() != text.encode()):
+            raise OutputExists(f"{out} exists; choose another --out or remove it")
+        with disk_full_named(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             write_whole(out, text.encode())
-        except (PermissionError, NotADirectoryError, FileExistsError):
-            raise UsageProblem(f"{out} cannot be written there; choose another --out") from None
+    except OSError:
+        raise UsageProblem(f"{out} cannot be written there; choose another --out") from None
     head = events[-1].hash
     return Outcome(
         (f"{len(events):,} rows written to {out}", f"head {head}"), {"rows": len(events), "head": head}, out
@@ -73,9 +74,13 @@ def export(path: Path, out: Path) -> Outcome:
 
 
 def withdraw(
-    path: Path, patient: str | None, release: str | None, reason: str, date: str = "", by: str = ""
-) -> Outcome:
-    """Record that a patient or a release is withdrawn, and list what must be done; once, whatever the repeats."""
+    path: Path, patient: str | None, release: str | None, reason: str, date: str = "", by: str = "", *,
+    by_number: bool = False,
+) -> Outcome:  # fmt: skip
+    """Record that a patient or a release is withdrawn, and list what must be done; once, whatever the repeats.
+
+    `by_number`: the pseudonym was made of a number that somebody typed.
+    """
     if (patient is None) == (release is None):
         raise UsageProblem("give --patient or --release, one of them")
     if not reason.strip():
@@ -96,14 +101,14 @@ def withdraw(
         event = ledger.append("withdrawal", f"{what}:{name}", note)
         head = ledger.events()[-1].hash
     again = event.number <= len(events)
-    return _withdrawn(path, event, what, name, reach, head, again)
+    return _withdrawn(path, event, what, name, reach, head, again, by_number)
 
 
 def _withdrawn(
-    path: Path, event: Event, what: str, name: str, reach: Reach, head: str, again: bool
+    path: Path, event: Event, what: str, name: str, reach: Reach, head: str, again: bool, by_number: bool
 ) -> Outcome:
     said = f"{what} {name} was withdrawn before" if again else f"{what} {name} is withdrawn"
-    todo = tasks(what, name, reach)
+    todo = tasks(what, name, reach, by_number)
     data: dict[str, Any] = {
         "row": event.number, "head": head, "what": what, "id": name, "already": again,
         "tasks": [task.removeprefix("- ") for task in todo], **reach.as_dict(),

@@ -14,11 +14,12 @@ from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import open_audit, open_extraction
 from medaudit.artifacts.ledger import Ledger
 from medaudit.artifacts.review import open_review
-from medaudit.artifacts.store import locked, open_artifact
-from medaudit.errors import UsageProblem
-from medaudit.protocol.clearing import require_ledger_clearance, second_look
+from medaudit.artifacts.store import Artifact, open_artifact
+from medaudit.protocol.cleared import review_facts
+from medaudit.protocol.clearing import require_ledger_clearance
 from medaudit.protocol.history import record_people
 from medaudit.protocol.reserving import begin, checked_note, open_released
+from medaudit.protocol.second_look import second_look
 from medaudit.stages import audit as audit_stage
 from medaudit.stages import extract as extract_stage
 from medaudit.stages import release as release_stage
@@ -64,12 +65,11 @@ def release(
     note = book.note()
     told = [checked_note("--receiver", receiver) for receiver in receivers]
     earlier = open_released(with_release)
-    busy = UsageProblem(f"another release under {book.path} is running; wait for it")
-    with locked(book.path.with_name(f".{book.path.name}.release"), busy):
+    with book.held():
         first, record = audit_of(open_cohort(synthetic), audit)
         with Ledger(book.path, write=True) as ledger:
             about = require_ledger_clearance(ledger, first, record)
-        again = partial(second_look, record, earlier)
+        again = partial(second_look, book.path, note, (first, record), earlier)
         outcome = release_stage.run(synthetic, audit, out, begin=again, **options)
         done = open_artifact(out, "release", verify=False)
         used = audit
@@ -87,6 +87,7 @@ def release(
             "images": done.manifest["images"],
             "withheld": list(cleared.withheld),
             "receivers": told,
+            "review": _review_facts(done, options.get("review"), cleared.withheld),
         }
         return write_down(outcome, book, "release", done.id, {**facts, **note})
 
@@ -97,13 +98,17 @@ def review(book: Book, audit: Path, verdicts: Sequence[Path], out: Path | None, 
     outcome = review_stage.run(audit, verdicts, out, **options)
     assert outcome.path is not None
     artifact, record = open_review(outcome.path)
-    facts = {
-        "audit": artifact.lineage["audit"],
-        "cleared": record.cleared,
-        "withheld": record.withheld,
-        **note,
-    }
+    about = {role: artifact.lineage[role] for role in ("audit", "train", "synthetic")}
+    facts = {**about, **review_facts(record, artifact.settings["verdicts"]), **note}
     return write_down(outcome, book, "review", artifact.id, facts)
+
+
+def _review_facts(done: Artifact, path: Path | None, withheld: Sequence[int]) -> dict[str, Any] | None:
+    """The review that a release rests on; None for one that went out without."""
+    if path is None or "review" not in done.lineage:
+        return None
+    artifact, record = open_review(path)
+    return {"id": artifact.id, **review_facts(record, artifact.settings["verdicts"], set(withheld))}
 
 
 def _audit_facts(out: Path, note: Mapping[str, str], more: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -122,4 +127,6 @@ def _audit_facts(out: Path, note: Mapping[str, str], more: Mapping[str, Any]) ->
         "site_alpha": place.site_alpha,
         "releases": list(place.releases),
     }
+    if any(place.flagged):
+        facts["flagged_released"] = dict(zip(place.cohorts, place.flagged, strict=True))
     return artifact.id, {**facts, **note, **more}

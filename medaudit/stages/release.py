@@ -91,7 +91,7 @@ def run(
     spared = clearing.images if clearing else set()
     letters = rows_with_letters(cohort, options["text"], progress) if withhold_text else ()
     standing = record.verdict == "do-not-release" and not (
-        clearing and spared >= set(flagged_images(artifact))
+        clearing and spared >= set(flagged_images(artifact, record))
     )
     if clearing and letters and not standing:
         cleared(clearing, artifact, record)  # refused now, not after a second look that spends less

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
+import pyarrow.compute as pc
+
+from medaudit.artifacts.findings import (
+    DETECTOR_MATCHES,
+    MATCHES,
+    Audit,
+    open_audit,
+    read_matches,
+    write_record,
+)
 from medaudit.artifacts.review import (
     KEY,
     LONGEST_NAME,
@@ -15,7 +24,7 @@ from medaudit.artifacts.review import (
     Key,
 )
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
-from medaudit.errors import UsageProblem
+from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.stages.outcome import Outcome
 
@@ -33,18 +42,19 @@ def run(
     from medaudit.protocol.review_pairs import first_images, flagged_pairs, shuffled
     from medaudit.protocol.sides import Side
     from medaudit.stages.clearance import settings_of
-    from medaudit.stages.pictures import cohorts_of
 
     if pairs < 1 or controls < 0:
         raise UsageProblem("--pairs is at least 1, and --controls not below 0")
     artifact, record = open_audit(audit)
-    found = flagged_pairs(tables_of(artifact))
+    if not record.counts.flagged:
+        raise UsageProblem(f"{audit} flags no image; there is nothing to review")
+    theirs, ours = _cohorts(artifact, record, train, synthetic)
+    found = flagged_pairs(tables_of(artifact, record, ours.id))
     shown = first_images(found, pairs)
     if not found:
-        raise UsageProblem(f"{audit} flags no image; there is nothing to review")
+        raise UsageProblem(f"{audit} flags no image of {synthetic}; there is nothing to review")
     if not shown:
         raise UsageProblem("one image alone has more pairs than --pairs allows; raise --pairs")
-    theirs, ours = cohorts_of(artifact, train, synthetic)
     out = out or audit.with_name(f"{audit.name}.review")
     parents = {"audit": artifact.id, "train": theirs.id, "synthetic": ours.id}
     request = Request("review", {"pairs": pairs, "controls": controls}, seed, parents)
@@ -58,7 +68,7 @@ def run(
             write_record(draft.file(KEY), Key(page=page, items=items))
             write_whole(draft.file(PAGE), _page(page, items, theirs, ours, seed, progress).encode())
             draft.commit(images=len({image for image, _ in shown}), pairs=len(items))
-    left = record.counts.flagged - len({image for image, _ in shown})
+    left = len({image for image, _ in found}) - len({image for image, _ in shown})
     lines = [
         f"{len(shown)} flagged pairs and {len(items) - len(shown)} controls on one page: {out / PAGE}",
         "open it in a browser; it needs no server and sends nothing. It shows films of patients: it stays inside",
@@ -83,15 +93,35 @@ def _page(page: str, items: list[Item], theirs: Any, ours: Any, seed: int, progr
     return print_page(page, shown(), REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME))
 
 
-def flagged_images(audit: Artifact) -> list[int]:
-    """Rows of S that any detector flags."""
+def flagged_images(audit: Artifact, record: Audit, synthetic: str | None = None) -> list[int]:
+    """Rows of S, or of the earlier cohort of this id, that any detector flags."""
     from medaudit.protocol.review_pairs import flagged_pairs
 
-    return sorted({image for image, _ in flagged_pairs(tables_of(audit))})
+    return sorted({image for image, _ in flagged_pairs(tables_of(audit, record, synthetic))})
 
 
-def tables_of(audit: Artifact) -> list[Any]:
-    """The tables of matches that name flagged pairs."""
-    return [
-        read_matches(audit, name) for name in (MATCHES, DETECTOR_MATCHES) if name in audit.manifest["files"]
-    ]
+def tables_of(audit: Artifact, record: Audit, synthetic: str | None = None) -> list[Any]:
+    """The tables of matches that name flagged pairs: of S, or of the earlier cohort of this id that was released."""
+    from medaudit.protocol.together import RELEASED_FLAGS, RELEASED_MATCHES
+
+    of_s = synthetic in (None, audit.lineage["synthetic"])
+    names = (MATCHES, DETECTOR_MATCHES) if of_s else (RELEASED_MATCHES, RELEASED_FLAGS)
+    tables = [read_matches(audit, name) for name in names if name in audit.manifest["files"]]
+    if of_s or record.ledger is None:
+        return tables
+    release = record.ledger.releases[record.ledger.cohorts.index(str(synthetic))]
+    return [table.filter(pc.equal(table.column("release"), release)) for table in tables]
+
+
+def _cohorts(audit: Artifact, record: Audit, train: Path, synthetic: Path) -> tuple[Any, Any]:
+    """T and S, or T and an earlier cohort whose released images the audit looked at. Raises CohortMismatch."""
+    from medaudit.artifacts.cohort import open_cohort
+    from medaudit.stages.pictures import cohorts_of
+
+    earlier = open_cohort(synthetic)
+    if record.ledger is None or earlier.id not in record.ledger.cohorts:
+        return cohorts_of(audit, train, synthetic)
+    theirs = open_cohort(train)
+    if theirs.id != audit.lineage["train"]:
+        raise CohortMismatch(f"{train} is not the cohort that the findings call train; give that one")
+    return theirs, earlier

@@ -27,7 +27,7 @@ def run(
 
     if reviewers < 1 or not LEAST_SENSITIVITY <= sensitivity < 1:
         raise UsageProblem("--reviewers is at least 1, and --sensitivity at least 0.5 and below 1")
-    artifact, _ = open_audit(audit)
+    artifact, audited = open_audit(audit)
     made, key = open_page(page or audit.with_name(f"{audit.name}.review"))
     if made.lineage.get("audit") != artifact.id:
         raise ReviewMismatch(f"{made.path} is a page of another audit; give this audit's with --page")
@@ -45,20 +45,24 @@ def run(
     parents = {
         "audit": artifact.id,
         "review": made.id,
-        **{role: artifact.lineage[role] for role in ("train", "synthetic")},
+        **{role: made.lineage[role] for role in ("train", "synthetic")},  # S, or what was released before
     }
     request = Request("reviewed", settings, parents=parents)
     if finished(out, request) is None:
-        tables = tables_of(artifact)
-        record = review_of(key, read, answers, flagged_images(artifact), unclearable(tables), bar)
+        about = artifact, audited, made.lineage["synthetic"]
+        flagged, kept = flagged_images(*about), unclearable(tables_of(*about))
+        record = review_of(key, read, answers, flagged, kept, bar)
         with Draft(out, request) as draft:
             write_record(draft.file(REVIEW_JSON), record)
             draft.commit(cleared=record.cleared, stands=record.stands, withheld=record.withheld)
     record = open_review(out)[1]
-    return Outcome(tuple(_lines(record, audit, out)), record.model_dump(mode="json", exclude={"images"}), out)
+    of_s = made.lineage["synthetic"] == artifact.lineage["synthetic"]
+    return Outcome(
+        tuple(_lines(record, audit, out, of_s)), record.model_dump(mode="json", exclude={"images"}), out
+    )
 
 
-def _lines(record: Review, audit: Path, out: Path) -> list[str]:
+def _lines(record: Review, audit: Path, out: Path, of_s: bool) -> list[str]:
     from medaudit.render.reviewed import agreement_words, reviewer_words
 
     lines = [
@@ -69,7 +73,9 @@ def _lines(record: Review, audit: Path, out: Path) -> list[str]:
         f"{record.required_sensitivity:.0%} by its lower limit",
         f"decisions: {out / REVIEW_JSON}",
     ]
-    if record.cleared:
+    if record.cleared and not of_s:
+        lines.append("then, once --ledger has it: the same medaudit audit again, with another --out")
+    elif record.cleared:
         rest = " --withhold-flagged --train T --holdout H" if record.cleared < record.flagged else ""
         lines.append(
             f"then: medaudit release --synthetic S --audit {audit} --review {out} --out RELEASE{rest}"

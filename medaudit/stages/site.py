@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medaudit.artifacts.certificate import CERTIFICATE
+from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.findings import open_audit
 from medaudit.artifacts.source_code import commit
@@ -79,15 +79,24 @@ class Site:
         if self.release is None:
             return None
         artifact = open_artifact(self.release, "release")
-        if evidence.audit is None or artifact.lineage.get("audit") != evidence.audit[0].id:
+        looks = [artifact.lineage.get(name) for name in ("audit_before_withholding", "audit")]
+        if evidence.audit is None or evidence.audit[0].id not in looks:
             raise CohortMismatch(
                 f"{self.release} was not released under this audit; give the release of this one"
             )
+        rested = artifact.lineage.get("review")
+        if evidence.clearing is not None and rested not in (None, evidence.clearing.artifact.id):
+            raise CohortMismatch(f"{self.release} rests on another review; give that one as --review")
+        certificate = read_certificate(artifact.file(CERTIFICATE))
         return ReleaseFacts(
             id=artifact.id,
             images=artifact.manifest["images"],
             format=artifact.settings["format"],
             merkle_root=_merkle_root(artifact),
+            withheld=certificate.counts.withheld,
+            second_look_id=looks[1] if looks[0] == evidence.audit[0].id else None,
+            review_id=rested,
+            cleared=certificate.review.cleared if certificate.review else 0,
         )
 
     def _previous(self, evidence: Evidence) -> "PreviousFacts | None":

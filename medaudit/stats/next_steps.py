@@ -17,6 +17,8 @@ from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORT
 
 _MOST_PEOPLE = 1 << 20  # held-out patients that anyone could be asked for
 _MOST_PLANTS = 100_000
+WITHHOLD = "Withhold the"
+NOTHING_LEFT = "Every image is flagged, so withholding would leave nothing to release."
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,22 @@ def next_steps(standing: Standing) -> list[str]:
     return [*steps, *training, *broken, *bring]
 
 
-def remainder_wording(flagged: int, rest: Rest) -> str:
-    """Whether withholding the flagged images is enough, in one sentence."""
+def remainder_wording(flagged: int, rest: Rest, out: int = 0) -> str:
+    """Whether withholding the flagged images is enough, in one sentence.
+
+    `out`: images released before that are looked at beside those that remain, and are not counted among them.
+    """
     images = f"Withholding the {counted(flagged, 'flagged image')}"
     remain = f"the remaining {counted(rest.synthetic, 'image')}"
+    writes = "them"
+    if out:
+        writes = remain
+        remain += f", with the {out:,} that {'is' if out == 1 else 'are'} out already,"
     if rest.enough:
         passes = "passes" if rest.synthetic == 1 else "pass"
         return (
             f"{images} would be enough: {remain} {passes} the same audit with the {rest.alpha:g} of alpha that a "
-            "second look has; release with --withhold-flagged writes them."
+            f"second look has; release with --withhold-flagged writes {writes}."
         )
     found = []
     if rest.flagged:
@@ -100,7 +109,7 @@ def remainder_wording(flagged: int, rest: Rest) -> str:
             f"{images} would not be enough: an audit of {remain} is inconclusive, for reasons that withholding "
             "does not mend."
         )
-    return f"{images} would not be enough: among {remain}, {' and '.join(found)}."
+    return f"{images} would not be enough: among {remain.rstrip(',')}, {' and '.join(found)}."
 
 
 def needed_holdout(train_patients: int, different: int, run_alpha: float) -> int | None:
@@ -138,13 +147,13 @@ def _flag_steps(standing: Standing) -> list[str]:
     if not flagged:
         return []
     they = "it is" if flagged == 1 else "they are"
-    steps = [f"Withhold the {counted(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
+    steps = [f"{WITHHOLD} {counted(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
     if standing.rest is not None:
         steps.append(remainder_wording(flagged, standing.rest))
         if standing.rest.verdict == INCONCLUSIVE:
             steps += standing.rest.reasons[:1]
     elif flagged == standing.synthetic:
-        steps = ["Every image is flagged, so withholding would leave nothing to release."]
+        steps = [NOTHING_LEFT]
     elif standing.second_look:
         steps.append("Flagged images were withheld once already; a second time cannot clear the rest.")
     return steps

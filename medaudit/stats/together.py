@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+NO_BOUND = "Flags were cleared by people, so no upper limit of what was missed is stated"
+
 
 def share_sentence(number: int, alpha: float, site_alpha: float) -> str:
     """Which audit of these people it is and what it spends."""
@@ -27,7 +29,30 @@ def flagged_before(flagged: int, releases: int) -> str:
     return f"{images} out already, in {where}: no withholding can help."
 
 
+WAYS_OUT = (
+    "withdraw that release (medaudit ledger withdraw --release) and tell its receivers, or let people look at them "
+    "(medaudit review AUDIT --synthetic with its cohort, applied with --ledger) and audit again"
+)
+
+
+def cleared_before(images: int) -> str:
+    """Released images that are flagged again, and whose pairs people had cleared."""
+    if images == 1:
+        what, ends = (
+            "1 image that is out already is",
+            "the same pair and cleared it, so this flag does not stand",
+        )
+    else:
+        what = f"{images:,} images that are out already are"
+        ends = "the same pairs and cleared them, so these flags do not stand"
+    return f"{what} flagged again; by the site's ledger people looked at {ends}. {NO_BOUND}."
+
+
 def next_step(releases: Sequence[str]) -> str:
     """What to do about releases that hold flagged images."""
     ids = ", ".join(release[:16] for release in releases)
-    return f"withdraw the earlier release {ids} (medaudit ledger withdraw --release), tell its receivers, audit again"
+    return (
+        f"withdraw the earlier release {ids} (medaudit ledger withdraw --release) and tell its receivers, or let "
+        "people look at what is flagged (medaudit review AUDIT --synthetic with the cohort of that release, applied "
+        "with --ledger); then audit again"
+    )

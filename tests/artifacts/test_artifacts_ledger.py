@@ -302,6 +302,24 @@ def test_a_killed_writer_leaves_a_whole_chain(tmp_path: Path, after: int) -> Non
         assert ledger.append("audit", "after", {}).number == len(rows) + 1
 
 
+def test_a_writer_killed_between_a_row_and_its_patients_leaves_neither(tmp_path: Path) -> None:
+    """The list of names kills the process when it is asked for: the row is in by then, and not yet committed."""
+    filled(tmp_path / "l")
+    program = (
+        "import os, signal, sys; from pathlib import Path; from medaudit.artifacts.ledger import Ledger\n"
+        "class Names:\n"
+        "    def __iter__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with Ledger(Path(sys.argv[1]), write=True) as ledger:\n"
+        "    ledger.append('cohort', 'f' * 64, {'n': 1}, ('f' * 64, Names()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "l")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with Ledger(tmp_path / "l", write=True) as ledger:
+        assert len(ledger.check()) == 6 and ledger.people("f" * 64) == frozenset()
+        assert ledger.append("cohort", "e" * 64, {"patients_sha256": people_sha256([])}).number == 7
+
+
 def test_a_copy_without_its_log_is_read(tmp_path: Path) -> None:
     """What list and check need of a backup on a disk that cannot be written."""
     filled(tmp_path / "l")

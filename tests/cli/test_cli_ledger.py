@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from itertools import pairwise
@@ -62,6 +63,31 @@ def test_list_fits_80_columns_and_ends_with_the_head(site: Path, capsys: pytest.
     assert lines[-1] == f"head {body['data']['head']}" and body["data"]["rows"] == 7
     assert [event["kind"] for event in body["data"]["events"]][-1] == "release"
     assert PATIENT not in out
+
+
+def test_a_row_of_a_kind_that_a_later_version_added_is_listed(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(site, write=True) as ledger:
+        ledger.append("audience", "8" * 64, {"x": 1})  # type: ignore[arg-type]
+    code, out, _ = run(capsys, "ledger", "list", "--ledger", str(site))
+    assert code == 0 and "audience    888888888888  of a kind that this version does not know" in out
+    assert run(capsys, "ledger", "check", "--ledger", str(site))[0] == 0
+
+
+def test_a_ledger_of_a_later_version_is_refused_by_every_part(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = sqlite3.connect(site)
+    raw.execute("PRAGMA user_version = 9")
+    raw.close()
+    before = site.read_bytes()
+    parts = [["list"], ["check"], ["export", "--out", str(site.parent / "rows")]]
+    parts.append(["withdraw", "--patient", PATIENT, "--reason", "asked"])
+    for part in parts:
+        code, out, err = run(capsys, "ledger", *part, "--ledger", str(site))
+        assert code == 2 and out == "" and err.startswith("LedgerTooNew: ") and err.count("\n") == 1
+    assert site.read_bytes() == before and not (site.parent / "rows").exists()
 
 
 def test_check_takes_the_head_that_was_kept(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +194,7 @@ def test_a_broken_ledger_stops_a_command_before_it_works(
 
 
 def test_every_part_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for part in ("list", "check", "export", "withdraw"):
+    for part in ("list", "check", "export", "pseudonym", "withdraw"):
         code, out, _ = run(capsys, "ledger", part, "--help")
         assert code == 0 and f"Example: medaudit ledger {part}" in out and "--json" in out
 

@@ -1,5 +1,6 @@
 """Who concerns whom, and alpha over any sequence of audits: for every patient it stays below what was stated."""
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def people(cohort: str, names: str, known: bool = True, key: str | None = None) 
     return People(cohort, frozenset(f"p-{name}" for name in names), known, key)
 
 
-def reserve(ledger: Ledger, who: People, number: int, alpha: float = 0.05) -> dict[str, float]:
+def reserve(ledger: Ledger, who: People, number: int | str, alpha: float = 0.05) -> dict[str, float]:
     """One audit of these people, as `begin` records it."""
     ledger.append("cohort", who.cohort, who.body(len(who.names)), (who.cohort, who.names))
     stated = AuditSettings(alpha=alpha)  # type: ignore[call-arg]
@@ -48,6 +49,26 @@ def test_no_patient_is_audited_beyond_alpha(
                 spent[name] = spent.get(name, 0) + body["alpha"]
                 assert spent[name] < stated[name]
         ledger.check()
+
+
+def _reserve_many(path: str, who: str, count: int) -> None:
+    with Ledger(Path(path), write=True) as ledger:
+        for number in range(count):
+            reserve(ledger, people("A", "ab"), f"{who}{number}")
+
+
+def test_two_processes_that_reserve_at_once_get_parts_of_their_own(tmp_path: Path) -> None:
+    """Each number once: were the audits counted before the ledger is held, two would take the same part of alpha."""
+    spawn = multiprocessing.get_context("spawn")
+    both = [spawn.Process(target=_reserve_many, args=(str(tmp_path / "l"), who, 12)) for who in "xy"]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(120)
+    assert [one.exitcode for one in both] == [0, 0]
+    with Ledger(tmp_path / "l", write=False) as ledger:
+        parts = [event.body["number"] for event in ledger.check() if event.kind == "budget"]
+    assert parts == list(range(1, 25))
 
 
 def test_the_same_people() -> None:

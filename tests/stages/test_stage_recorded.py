@@ -277,6 +277,16 @@ def test_withholding_keeps_the_place_and_looks_at_the_earlier_release_again(copy
     ledgers.synthetic(copy / "S3", copies, copy / "T", "03")
     settings = parts.settings(plants=80, required_kinds=("identity",))
     assert audit(copy, "S3", "A3", "S1", "S2", settings=settings).exit_code == 10
+    told = record(copy, "A3")
+    assert told.remainder and (told.remainder.synthetic, told.remainder.released_before) == (40, 48)
+    assert (
+        "the remaining 40 images, with the 48 that are out already, pass the same audit"
+        in told.remainder.wording
+    )
+    assert told.remainder.wording.endswith("--withhold-flagged writes the remaining 40 images.")
+    assert told.remainder.wording in told.next_steps and not any(
+        "88 image" in step for step in told.next_steps
+    )
     options: dict[str, Any] = {
         "withhold_flagged": True, "train": copy / "T", "holdout": copy / "H", "device": "cpu",
     }  # fmt: skip
@@ -287,7 +297,15 @@ def test_withholding_keeps_the_place_and_looks_at_the_earlier_release_again(copy
     assert second.ledger and second.ledger.number == 3 and second.ledger.released_before == 48
     assert second.counts.synthetic == 48 + 40 and second.withheld == [0, 1]
     assert second.budget["alpha"] - second.budget["alpha_spent"] == pytest.approx(0.05 / 12 / 2)
-    assert [event.body["number"] for event in rows(copy, "budget")] == [1, 2, 3]  # no fourth part
+    looks = [(event.body["number"], "second_look_of" in event.body) for event in rows(copy, "budget")]
+    assert looks == [(1, False), (2, False), (3, False), (3, True)]  # no fourth part
+    assert "audit 3 again: alpha 0.00208 of 0.05" in "\n".join(stage.show(copy / "site.ledger").lines)
+    # the same look again, in another form, is no other test; another seed or another choice of images is
+    release(copy, "S3", "A3", "R3-png", "S1", "S2", format="png", **options)
+    size = len(rows(copy))
+    with pytest.raises(UsageProblem, match=r"had its second look, .* it spends a part of its own"):
+        release(copy, "S3", "A3", "R3b", "S1", "S2", seed=1, **options)
+    assert len(rows(copy)) == size and not (copy / "R3b").exists() and not (copy / "R3b.audit").exists()
     assert rows(copy, "release")[-1].body["withheld"] == [0, 1]
     assert rows(copy, "audit")[-1].body["second_look_of"] == open_artifact(copy / "A3").id
     # what was withheld is not part of what is out

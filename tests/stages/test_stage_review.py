@@ -13,7 +13,7 @@ import release_parts
 import review_parts as parts
 
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
-from medaudit.artifacts.certified_review import wrong_review
+from medaudit.artifacts.certified_review import certified_review, wrong_review
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
 from medaudit.artifacts.ledger import Ledger
@@ -30,7 +30,9 @@ from medaudit.errors import (
     ReviewMismatch,
     UsageProblem,
 )
+from medaudit.protocol.cleared import review_facts
 from medaudit.stages import recorded, release, report, review, review_apply, verify
+from medaudit.stages.site import Site
 
 
 @pytest.fixture(scope="module")
@@ -409,3 +411,103 @@ def test_an_audit_that_flags_nothing_has_nothing_to_review(tmp_path: Path) -> No
     with pytest.raises(UsageProblem, match="nothing to review"):
         review.run(tmp_path / "A", tmp_path / "T", tmp_path / "S")
     assert not (tmp_path / "A.review").exists()
+
+
+@pytest.fixture(scope="module")
+def partly(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """R clears row 0 (anatomy) and not row 1; D is released by it, row 1 withheld and the rest audited again."""
+    folder = tmp_path_factory.mktemp("partly")
+    reviewed = applied(work, folder / "R", *two(work, {0: "not-a-copy", 1: "copy"}))
+    release.run(
+        work / "S", work / "A", folder / "D", format="npz", review=reviewed, withhold_flagged=True,
+        train=work / "T", holdout=work / "H",
+    )  # fmt: skip
+    return folder
+
+
+def test_a_report_fits_a_release_by_review_and_withholding_at_once(
+    work: Path, partly: Path, tmp_path: Path
+) -> None:
+    site = Site(release=partly / "D")
+    report.run([work / "A"], tmp_path / "out", review=partly / "R", site=site)
+    shown = json.loads((tmp_path / "out" / "report.json").read_text())
+    text = unescape((tmp_path / "out" / "report.html").read_text())
+    done = open_artifact(partly / "D")
+    assert ["Release id", f"{done.id[:16]} (41 images, npz, 1 withheld, 1 cleared by people)"] in [
+        [name, value[:16] + value[value.index(" ") :]]
+        for name, value in shown["header"]
+        if name == "Release id"
+    ]
+    found = shown["numbers"]["release"]
+    assert found["second_look_id"] == open_artifact(partly / "D.audit").id and found["withheld"] == 1
+    assert found["review_id"] == open_artifact(partly / "R").id and found["cleared"] == 1
+    assert (
+        "Then 1 image was left out and the rest was audited again; that second look supports the release"
+        in text
+    )
+    assert "medaudit release will not write it" not in text and "Only the images of the release named" in text
+    assert found["second_look_id"] in text and found["review_id"] in text
+    # without the review at hand the report still fits; with another one it does not
+    report.run([work / "A"], tmp_path / "bare", site=site)
+    other = applied(work, tmp_path / "R2", *two(work))
+    with pytest.raises(CohortMismatch, match="rests on another review"):
+        report.run([work / "A"], tmp_path / "x", review=other, site=site)
+    with pytest.raises(CohortMismatch, match="not released under this audit"):
+        report.run([another(work, tmp_path / "B")], tmp_path / "y", site=site)
+
+
+def test_the_ledger_is_told_who_doubted_and_not_who_was_too_few(work: Path, tmp_path: Path) -> None:
+    record = open_review(applied(work, tmp_path / "R1", *two(work), reviewers=3))[1]
+    assert review_facts(record, [])["pairs"] == {"cleared": [], "kept": []} and record.stands == 2
+    record = open_review(applied(work, tmp_path / "R2", *two(work, {0: "not-a-copy", 1: "unsure"})))[1]
+    found = review_facts(record, [])["pairs"]
+    assert {image for image, _ in found["cleared"]} == {0} and {image for image, _ in found["kept"]} == {1}
+    assert review_facts(record, [], {0})["pairs"]["cleared"] == []  # it did not go out
+    first, second = two(work, {0: "not-a-copy", 1: "not-a-copy"})
+    for one in first["answers"]:
+        one["withhold"] = one["answer"] == "not-a-copy"
+    record = open_review(applied(work, tmp_path / "R3", first, second))[1]
+    assert record.withheld == 2 and review_facts(record, [])["pairs"] == {"cleared": [], "kept": []}
+
+
+def test_reasons_are_counted_over_what_goes_out(work: Path, partly: Path, tmp_path: Path) -> None:
+    """Both flags are cleared, row 1 for its objects; then row 1 is left out for another cause."""
+    first, second = two(work)
+    key = json.loads((work / "A.review" / KEY).read_text())
+    rows = {item["item"]: item["synthetic_id"] for item in key["items"]}
+    for body in (first, second):
+        for one in body["answers"]:
+            if rows[one["item"]] == 1:
+                one["reason"] = "objects"
+    artifact, record = open_review(applied(work, tmp_path / "R", first, second))
+    assert set(record.reasons) == {"anatomy", "objects"}
+    said = certified_review(record, artifact.id, {1})
+    pairs = next(len(one.pairs) for one in record.images if one.synthetic_id == 0)
+    assert said.cleared == 1 and said.reasons == {"anatomy": 2 * pairs} and not list(wrong_review(said))
+    assert certified_review(record, artifact.id, set()).reasons == record.reasons
+    certificate = read_certificate(partly / "D" / CERTIFICATE)
+    assert certificate.review is not None and sum(certificate.review.reasons.values()) == 2 * pairs
+    assert not any("copies in at most" in reason for reason in certificate.reasons)
+    assert certificate.bounds.wording not in certificate.reasons[1:]
+
+
+@pytest.mark.slow
+def test_a_cleared_review_is_kept_after_a_second_look_for_letters(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both flags cleared, two images left out for letters, one of them a cleared one: one cleared flag goes out."""
+    reviewed = applied(work, tmp_path / "R", *two(work))
+    monkeypatch.setattr(release, "rows_with_letters", lambda *_: (1, 7))
+    cohorts = {"train": work / "T", "holdout": work / "H"}
+    outcome = release.run(
+        work / "S", work / "A", tmp_path / "D", format="npz", review=reviewed, withhold_text=True, **cohorts
+    )
+    assert (outcome.data["released"], outcome.data["withheld"]) == (40, 2)
+    certificate = read_certificate(tmp_path / "D" / CERTIFICATE)
+    assert certificate.review is not None and certificate.review.cleared == certificate.counts.flagged == 1
+    assert (
+        certificate.review.reasons == {"anatomy": 2}
+        and "1 of 40 images was flagged" in certificate.reasons[0]
+    )
+    assert open_artifact(tmp_path / "D").lineage["review"] == open_artifact(reviewed).id
+    verify.run(tmp_path / "D")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from medaudit.stats.cohort_test import smallest_detectable_run
 from medaudit.stats.intervals import clopper_pearson
 from medaudit.stats.next_steps import (
+    NOTHING_LEFT,
+    WITHHOLD,
     Rest,
     Standing,
     needed_holdout,
@@ -172,3 +174,17 @@ def test_every_step_is_a_sentence(verdict, flagged, rest, cohort, names):
     for step in next_steps(standing):
         assert step[-1] == "." and (step[0].isupper() or step[0].isdigit()) and len(step) < 400
         assert not re.search(r"nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", step)
+
+
+def test_images_that_are_out_are_not_among_those_that_remain() -> None:
+    rest = dataclasses.replace(PASSES, synthetic=40)
+    said = remainder_wording(2, rest, 48)
+    assert "the remaining 40 images, with the 48 that are out already, pass the same audit" in said
+    assert said.endswith("writes the remaining 40 images.") and "them" not in said
+    one = dataclasses.replace(rest, verdict=DO_NOT_RELEASE, flagged=1)
+    assert remainder_wording(2, one, 1).endswith(
+        "among the remaining 40 images, with the 1 that is out already, 1 more is flagged."
+    )
+    assert remainder_wording(2, PASSES).endswith("writes them.")
+    steps = next_steps(dataclasses.replace(FLAGGED, synthetic=12, rest=None))
+    assert steps[0] == NOTHING_LEFT and next_steps(FLAGGED)[0].startswith(WITHHOLD)

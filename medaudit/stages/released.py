@@ -64,10 +64,10 @@ def write_release(
         root = merkle_root(dict(zip(names, digests([draft.file(name) for name in names]), strict=True)))
         certificate = certificate.model_copy(update={"merkle_root": root})
         write_record(draft.file(CERTIFICATE), certificate)
-        linting.lint_release(draft.path, known, own_marks(request, cohort))
         return draft.commit(
-            images=len(rows), merkle_root=root, seal=seal_of(key, certificate) if key else None
-        )
+            images=len(rows), merkle_root=root, seal=seal_of(key, certificate) if key else None,
+            look=lambda folder: linting.lint_release(folder, known, own_marks(request, cohort)),
+        )  # fmt: skip
 
 
 def own_marks(request: Request, cohort: Cohort) -> tuple[str, ...]:

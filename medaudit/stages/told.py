@@ -35,10 +35,12 @@ def told_by_release(
     else:
         lines.append("not signed; medaudit keygen makes a key, and --sign signs with it")
     lines.append(f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again")
+    lines.append(_number(certificate))
     data = {
         "released": counts.released,
         "withheld": counts.withheld,
         "id": done.id,
+        "number": certificate.release_id,
         "signer": signer.fingerprint if signer else None,
         "expires": certificate.expires or None,
         "text_found_in": found.found_in if found else None,
@@ -57,9 +59,11 @@ def told_by_verify(
         who,
         f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}; the certificate {until}",
         f"release id {whole.id}: compare it with the one that the sender gave you",
+        _number(certificate),
     )
     data = {
         "id": whole.id,
+        "number": certificate.release_id,
         "released": counts.released,
         "withheld": counts.withheld,
         "files": files,
@@ -68,3 +72,8 @@ def told_by_verify(
         "expires": certificate.expires or None,
     }
     return lines, data
+
+
+def _number(certificate: Certificate) -> str:
+    """The number that the files themselves name; the id is the manifest's hash, which none of them can hold."""
+    return f"release number {certificate.release_id}: the one in its papers and images"

@@ -42,7 +42,7 @@ def _what(certificate: Certificate, form: str, model_id: str) -> list[str]:
     made_by = f"model {model_id[:16]}" if model_id else "a model that the cohort does not name"
     return [
         f"{certificate.counts.released} images made by {made_by}. No image shows a person. Format: {form}.",
-        f"Release number {certificate.release_id}, from which the images' own numbers follow"
+        f"Release number {certificate.release_id}, which every image names or has its own numbers from"
         f"{f'; dated {certificate.date}' if certificate.date else ''}.",
     ]
 
@@ -125,7 +125,7 @@ def _maintenance(certificate: Certificate) -> list[str]:
         until = f"The certificate vouches for this release up to {certificate.expires}; ask for a new audit after that."
     else:
         until = "The certificate states no end. Attacks get better: ask the sender whether it still stands."
-    return [until, "A release that is withdrawn is withdrawn by its id; the sender keeps the list."]
+    return [until, "A release that is withdrawn is withdrawn by its number or id; the sender keeps the list."]
 
 
 def _verify(certificate: Certificate) -> list[str]:
@@ -134,6 +134,8 @@ def _verify(certificate: Certificate) -> list[str]:
     return [
         f"Install medaudit {version} and run: medaudit verify THIS_FOLDER{option}",
         "This checks every file's SHA-256, that none is missing or added, every mark, and the certificate.",
+        "It prints two numbers: the release number above, and a release id, which is the SHA-256 of manifest.json. The "
+        "manifest lists the hash of this card too, so the id binds every byte but cannot stand in here.",
         f"KEY is the sender's public key or its fingerprint, {key.fingerprint}, which must have reached you by "
         "another way than this folder. With minisign alone: minisign -Vm manifest.json -P KEY, then compare the "
         "SHA-256 of every file with manifest.json."

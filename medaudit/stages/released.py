@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medaudit.artifacts.certificate import CERTIFICATE, certify, refuse_pseudonyms
+from medaudit.artifacts.certificate import CERTIFICATE, certify, letters, refuse_pseudonyms
 from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import Audit, write_record
 from medaudit.artifacts.keys import SecretKey
@@ -65,7 +65,8 @@ def write_release(
         certificate = certificate.model_copy(update={"merkle_root": root})
         write_record(draft.file(CERTIFICATE), certificate)
         return draft.commit(
-            images=len(rows), merkle_root=root, seal=seal_of(key, certificate) if key else None,
+            images=len(rows), burned_in=letters(len(rows), looked), merkle_root=root,
+            seal=seal_of(key, certificate) if key else None,
             look=lambda folder: linting.lint_release(folder, known, own_marks(request, cohort)),
         )  # fmt: skip
 

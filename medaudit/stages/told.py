@@ -15,8 +15,10 @@ def told_by_release(
     counts, found, signer = certificate.counts, certificate.text_pass, certificate.signer
     lines = [f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}"]
     if found is None:
-        tagged = ", and every file is tagged as one that may hold some" if form == "dicom" else ""
-        lines.append(f"no text pass is counted: nobody looked for letters in the images{tagged}")
+        lines.append(
+            "no text pass is counted: nobody looked for letters in the images, and each is marked as one that may "
+            "hold some"
+        )
     else:
         numbers = ", ".join(map(str, found.found_in[:_SHOWN]))
         more = " ..." if len(found.found_in) > _SHOWN else ""

@@ -78,9 +78,10 @@ def _preparation(certificate: Certificate, form: str, settings: Mapping[str, Any
     looked = certificate.text_pass
     text = (
         f"A text pass ({looked.engine}) looked at {looked.looked_at} images and found letters in "
-        f"{len(looked.found_in)}; it found {looked.planted_found} of {looked.planted} lines planted as its control."
+        f"{len(looked.found_in)}, which are marked YES, the others NO; it found {looked.planted_found} of "
+        f"{looked.planted} lines planted as its control."
         if looked
-        else "No text pass is counted, so every image counts as one that may hold letters."
+        else "No text pass is counted, so every image counts as one that may hold letters: all are marked YES."
     )
     spacing = (
         f" The pixel spacing is nominal: {settings['field_mm']:g} mm over the longer side."
@@ -180,8 +181,9 @@ _USES = [
 ]
 _MARKS = {
     "dicom": "SyntheticData (0008,001C) is YES in every file; patients are named SYNTHETIC^000001 and so on. "
-    "Pixels have 12 bits, stored without loss.",
+    "Pixels have 12 bits, stored without loss. BurnedInAnnotation (0028,0301) is YES where letters may be drawn in.",
     "png": "Every file has text chunks and an XMP packet that say it is synthetic (IPTC digital source type "
-    "trainedAlgorithmicMedia).",
-    "npz": "images.npz holds `images` (n, Y, X), `labels` (n,) and `marking`, a JSON text that says it is synthetic.",
+    "trainedAlgorithmicMedia). The text chunk BurnedInAnnotation is YES where letters may be drawn in.",
+    "npz": "images.npz holds `images` (n, Y, X), `labels` (n,), `burned_in` (n,), YES where letters may be drawn in, "
+    "and `marking`, a JSON text that says it is synthetic.",
 }

@@ -5,10 +5,16 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pydicom
 import pytest
+from PIL import Image
 from release_parts import make_audit, make_cohort
 
+from medaudit.artifacts.certificate import TextPass
+from medaudit.errors import ReleaseBroken
 from medaudit.stages import release, verify
+from medaudit.writers import text
 
 FORMATS = ("dicom", "png", "npz")
 
@@ -35,3 +41,68 @@ def test_the_card_names_the_number_that_release_and_verify_print(case: SimpleNam
     )
     for lines in (told.lines, checked.lines):
         assert any(number in line for line in lines) and any(of_manifest in line for line in lines)
+
+
+def marks_on_letters(folder: Path, form: str) -> list[str]:
+    """YES or NO for each image, as a receiver without medaudit reads it."""
+    if form == "npz":
+        with np.load(folder / "images.npz", allow_pickle=False) as archive:
+            return [str(said) for said in archive["burned_in"]]
+    paths = sorted((folder / "images").iterdir())
+    if form == "dicom":
+        return [pydicom.dcmread(path).BurnedInAnnotation for path in paths]
+    found = []
+    for path in paths:
+        with Image.open(path) as image:
+            found.append(image.info["BurnedInAnnotation"])
+    return found
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    """The manifest with other facts."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("found_in", [None, [], [2, 5]])
+def test_every_format_says_whether_letters_may_be_drawn_in(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, form: str, found_in: list[int] | None
+) -> None:
+    found = None
+    if found_in is not None:
+        found = TextPass(engine="rapidocr 0", looked_at=6, found_in=found_in, planted=6, planted_found=6)
+    monkeypatch.setattr(text, "engine", lambda: "rapidocr 0")
+    monkeypatch.setattr(text, "look_for_text", lambda *_: found)
+    outcome = release.run(case.s, case.a, case.d, form, text="auto")
+    called = [1, 2, 3, 4, 5, 6] if found_in is None else found_in
+    assert marks_on_letters(case.d, form) == ["YES" if i in called else "NO" for i in range(1, 7)]
+    said = json.loads((case.d / "manifest.json").read_text())["burned_in"]
+    engine = None if found is None else "rapidocr 0"
+    assert said == {"looked_by": engine, "YES": len(called), "NO": 6 - len(called)}
+    card = " ".join((case.d / "README.txt").read_text().split())
+    assert ("all are marked YES" in card) == (found is None)
+    assert ("which are marked YES, the others NO" in card) == (found is not None)
+    assert any("marked as one that may hold" in line for line in outcome.lines) == (found is None)
+    assert verify.run(case.d).exit_code == 0
+    rewrite(case.d, burned_in={**said, "NO": 7})
+    with pytest.raises(ReleaseBroken, match="than the manifest in how many images letters"):
+        verify.run(case.d)
+    rewrite(case.d, burned_in=None)
+    with pytest.raises(ReleaseBroken, match="than the manifest in how many images letters"):
+        verify.run(case.d)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_images_marked_otherwise_than_the_certificate_says(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A sender's own tool marks every image NO before the release is hashed and signed."""
+    from medaudit.writers import formats
+
+    monkeypatch.setattr(formats, "burned_in", lambda count, _: ["NO"] * count)
+    release.run(case.s, case.a, case.d, form)
+    assert set(marks_on_letters(case.d, form)) == {"NO"}
+    monkeypatch.undo()
+    with pytest.raises(ReleaseBroken, match="otherwise than the certificate whether text is drawn into it"):
+        verify.run(case.d)

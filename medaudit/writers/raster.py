@@ -146,7 +146,7 @@ def _check_dtype(dtype: np.dtype) -> None:
 
 def _entry(archive: zipfile.ZipFile, name: str, blocks: Iterator[bytes]) -> None:
     info = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
-    info.external_attr = 0o600 << 16
+    info.external_attr, info.create_system = 0o600 << 16, 3  # as on Unix, wherever it is written
     with archive.open(info, "w", force_zip64=True) as stream:
         for block in blocks:
             stream.write(block)

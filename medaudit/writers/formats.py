@@ -26,13 +26,13 @@ def image_names(form: str, count: int) -> list[str]:
     return [f"images/{index:06d}.{_SUFFIX[form]}" for index in range(1, count + 1)]
 
 
-def burned_in(count: int, text_pass: TextPass | None) -> list[str]:
-    """YES or NO for each of `count` images. PS3.3 C.7.6.1.1.4: could text in the pixels tell a patient or a date?
+def burned_in(text_pass: TextPass | None) -> Callable[[int], str]:
+    """YES or NO by an image's number, from 1. PS3.3 C.7.6.1.1.4: could text in the pixels tell a patient or a date?
 
     Until a text pass has looked, the cautious answer stands.
     """
-    found_in = frozenset(text_pass.found_in if text_pass else range(1, count + 1))
-    return ["YES" if number in found_in else "NO" for number in range(1, count + 1)]
+    found_in = frozenset(text_pass.found_in) if text_pass else None
+    return lambda number: "YES" if found_in is None or number in found_in else "NO"
 
 
 def write_images(
@@ -52,7 +52,7 @@ def write_images(
     `text_pass` tells which images hold letters; None when no pass was made.
     """
     marks = marking(facts.release_id, facts.model_id, facts.version)
-    names, letters = image_names(form, len(rows)), burned_in(len(rows), text_pass)
+    names, letters = image_names(form, len(rows)), burned_in(text_pass)
     progress.start("release", len(names))
     if form == "npz":
         write_npz(place(_NPZ), pixels, rows, ["|".join(found) for found in labels], marks, letters)
@@ -62,9 +62,9 @@ def write_images(
     for position, name in enumerate(names):
         image = np.asarray(pixels[rows[position]])  # (Y, X)
         if writer:
-            writer.write(place(name), image, position + 1, views[position], letters[position] == "YES")
+            writer.write(place(name), image, position + 1, views[position], letters(position + 1) == "YES")
         else:
-            write_png(place(name), image, marks, letters[position])
+            write_png(place(name), image, marks, letters(position + 1))
         progress.advance()
 
 
@@ -75,7 +75,7 @@ def wrong_marks(
 
     `text_pass` is the one of the certificate, which the marks on letters must repeat.
     """
-    letters = burned_in(count, text_pass)
+    letters = burned_in(text_pass)
     if form == "npz":
         found, problem = unmarked_npz(folder / _NPZ, release_id, letters)
         if problem is None and found != count:
@@ -83,8 +83,8 @@ def wrong_marks(
         if problem:
             yield _NPZ, problem
         return
-    for index, (name, said) in enumerate(zip(image_names(form, count), letters, strict=True), start=1):
-        path = folder / name
+    for index, name in enumerate(image_names(form, count), start=1):
+        path, said = folder / name, letters(index)
         if form == "dicom":
             problem = unmarked(path, release_id, index, said)
         else:

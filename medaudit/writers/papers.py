@@ -114,7 +114,7 @@ def _audited(certificate: Certificate) -> list[str]:
 
 def _limits(certificate: Certificate) -> list[str]:
     return [
-        certificate.bounds.wording[:1].upper() + certificate.bounds.wording[1:] + ".",
+        certificate.bounds.wording[:1].upper() + certificate.bounds.wording[1:].rstrip(".") + ".",
         "A passed test is evidence against the tested kind of copy only (EDPB Opinion 28/2024).",
         "The images repeat what the training films were like: their machines, their patients, their rare findings or "
         "the lack of them. Whether they stand for your patients was not tested.",

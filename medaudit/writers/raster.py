@@ -9,7 +9,7 @@ array `marking`. Whether letters are drawn into an image stands there in DICOM's
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,17 +93,17 @@ def write_npz(
     rows: np.ndarray,
     labels: Sequence[str],
     marks: dict[str, str],
-    burned_in: Sequence[str] | None = None,
+    burned_in: Callable[[int], str] = lambda number: "YES",
 ) -> None:
     """Write the `rows` (n,) of `images` (N, Y, X) uncompressed, as `images`, `labels` (n,), `burned_in` (n,) YES or NO
-    (all YES when None) and `marking` (JSON text).
+    by number from 1, and `marking` (JSON text).
 
     Reads and writes in blocks, so that memory does not grow with n.
     """
     _check_dtype(images.dtype)
-    letters = ["YES"] * len(rows) if burned_in is None else list(burned_in)
-    if not len(rows) == len(labels) == len(letters):
-        raise ValueError("rows, labels and burned_in do not match")
+    if len(rows) != len(labels):
+        raise ValueError("rows and labels do not match")
+    letters = [burned_in(number) for number in range(1, len(rows) + 1)]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         _entry(archive, "marking", _npy_blocks(np.array(json.dumps(marks, sort_keys=True))))
         _entry(archive, "labels", _npy_blocks(np.array(list(labels), dtype=np.str_)))
@@ -112,11 +112,11 @@ def write_npz(
 
 
 def unmarked_npz(
-    path: Path, release_id: str, burned_in: Sequence[str] | None = None
+    path: Path, release_id: str, burned_in: Callable[[int], str] = lambda number: "YES"
 ) -> tuple[int, str | None]:
     """How many images a released npz holds, and what is wrong with it in words (None when all is well).
 
-    `burned_in` is what the certificate says of letters in each, YES or NO; all YES when None.
+    `burned_in` is what the certificate says of letters in each by its number from 1, YES or NO.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -135,8 +135,8 @@ def unmarked_npz(
         return count, "holds other arrays than medaudit writes"
     if marks.get("Release") != release_id:
         return count, "belongs to another release"
-    expected = ["YES"] * count if burned_in is None else list(burned_in)
-    return count, SAID_OTHERWISE if len(expected) == count and letters != expected else None
+    as_said = all(burned_in(number) == said for number, said in enumerate(letters, start=1))
+    return count, None if as_said else SAID_OTHERWISE
 
 
 def _check_dtype(dtype: np.dtype) -> None:

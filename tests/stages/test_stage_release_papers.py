@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from release_parts import make_audit, make_cohort
 
-from medaudit.artifacts.certificate import TextPass
+from medaudit.artifacts.certificate import TextPass, read_certificate
 from medaudit.errors import ReleaseBroken
 from medaudit.stages import release, verify
 from medaudit.writers import text
@@ -41,6 +41,21 @@ def test_the_card_names_the_number_that_release_and_verify_print(case: SimpleNam
     )
     for lines in (told.lines, checked.lines):
         assert any(number in line for line in lines) and any(of_manifest in line for line in lines)
+
+
+@pytest.mark.parametrize("wording", ["at most 1 copy of tested kinds", "at most 1 copy of tested kinds."])
+def test_every_sentence_of_the_card_ends_once(case: SimpleNamespace, wording: str) -> None:
+    from medaudit.artifacts.findings import open_audit
+    from medaudit.writers.papers import card
+
+    release.run(case.s, case.a, case.d)
+    _, record = open_audit(case.a)
+    certificate = read_certificate(case.d / "certificate.json")
+    assert certificate.bounds == record.bounds
+    changed = certificate.model_copy(update={"bounds": record.bounds.model_copy(update={"wording": wording})})
+    settings = json.loads((case.d / "manifest.json").read_text())["settings"]
+    text = card(changed, "dicom", "", settings)
+    assert "At most 1 copy of tested kinds.\n" in text and ".." not in text
 
 
 def marks_on_letters(folder: Path, form: str) -> list[str]:
@@ -100,7 +115,7 @@ def test_images_marked_otherwise_than_the_certificate_says(
     """A sender's own tool marks every image NO before the release is hashed and signed."""
     from medaudit.writers import formats
 
-    monkeypatch.setattr(formats, "burned_in", lambda count, _: ["NO"] * count)
+    monkeypatch.setattr(formats, "burned_in", lambda _: lambda number: "NO")
     release.run(case.s, case.a, case.d, form)
     assert set(marks_on_letters(case.d, form)) == {"NO"}
     monkeypatch.undo()

@@ -88,9 +88,10 @@ def test_npz_is_written_in_blocks_and_read_back(
     rows = np.array([9, 0, 4, 4, 2])
     labels = ["a", "", "b|c", "ä", "a"]
     letters = ["NO", "NO", "YES", "NO", "YES"]
-    write_npz(tmp_path / "whole.npz", images(dtype), rows, labels, MARKS, letters)
+    by_number = dict(enumerate(letters, start=1)).__getitem__
+    write_npz(tmp_path / "whole.npz", images(dtype), rows, labels, MARKS, by_number)
     monkeypatch.setattr(raster, "_BLOCK_BYTES", images(dtype)[:2].nbytes)
-    write_npz(tmp_path / "blocks.npz", images(dtype), rows, labels, MARKS, letters)
+    write_npz(tmp_path / "blocks.npz", images(dtype), rows, labels, MARKS, by_number)
     assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "blocks.npz").read_bytes()
     with np.load(tmp_path / "whole.npz", allow_pickle=False) as found:
         assert found["images"].dtype == dtype and np.array_equal(found["images"], images(dtype)[rows])
@@ -99,11 +100,11 @@ def test_npz_is_written_in_blocks_and_read_back(
     with zipfile.ZipFile(tmp_path / "whole.npz") as archive:
         assert archive.testzip() is None
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    assert unmarked_npz(tmp_path / "whole.npz", "r1", letters) == (5, None)
-    assert unmarked_npz(tmp_path / "whole.npz", "r2", letters) == (5, "belongs to another release")
+    assert unmarked_npz(tmp_path / "whole.npz", "r1", by_number) == (5, None)
+    assert unmarked_npz(tmp_path / "whole.npz", "r2", by_number) == (5, "belongs to another release")
     otherwise = (5, "says otherwise than the certificate whether text is drawn into it")
     assert unmarked_npz(tmp_path / "whole.npz", "r1") == otherwise
-    assert unmarked_npz(tmp_path / "whole.npz", "r1", ["NO"] * 5) == otherwise
+    assert unmarked_npz(tmp_path / "whole.npz", "r1", lambda number: "NO") == otherwise
 
 
 def test_npz_with_a_pickle_in_it_is_not_opened(tmp_path: Path) -> None:

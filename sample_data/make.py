@@ -1,15 +1,17 @@
 """Make the sample films again, byte for byte: `python sample_data/make.py --out DIR`.
 
 208 phantom patients, every fifth or so with two or three films, as DICOM DX For Presentation in the nested
-folders of a PACS export. The films differ in what a reader must cope with: polarity, transfer syntax, file
-extension. Nothing here depends on the clock, on a random device or on the order of calls.
+folders of a PACS export, and a table of labels beside them. The films differ in what a reader must cope with: polarity,
+transfer syntax, file extension. Nothing here depends on the clock, on a random device or on the order of calls.
 
 Axes: (Y, X) pixels; stored values are 12 bits in 16.
 """
 
 import argparse
+import csv
 import hashlib
 import io
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medaudit.images.anatomy import exposures_of
+from medaudit.images.anatomy import draw_patient, exposures_of
 from medaudit.images.phantom import FIELD, phantom
 
 PATIENTS = 208
@@ -36,6 +38,8 @@ SHAPE = (96, 80)  # unequal, so that swapped axes show
 BITS_STORED = 12
 TOP = 2**BITS_STORED - 1
 UNIT_MM = 170.0  # one unit of the phantom's lengths
+WIDE = 0.55  # of the chest's width; about a quarter of the phantoms have a wider heart
+LABELS = "labels.csv"
 IMPLEMENTATION = UID("2.25.230281498713452316845623108477920118551")
 
 
@@ -76,6 +80,25 @@ def films() -> Iterator[Film]:
             image += 1
             yield Film(patient, exposure, study, image, number)
             number += 1
+
+
+def heart_share(patient: int) -> float:
+    """Width of the phantom's heart over that of its chest, as they are drawn: the cardiothoracic ratio."""
+    p = draw_patient(patient).value
+    left = p["heart_x"] + math.hypot(
+        p["heart_long"] * math.cos(p["heart_turn"]), p["heart_short"] * math.sin(p["heart_turn"])
+    )
+    return (left + p["atrium_size"] - p["atrium_x"]) / (2 * p["cage_width"])
+
+
+def labels() -> str:
+    """CSV for `medaudit ingest --manifest`: each film and what is to be seen on it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "labels"])
+    for film in films():
+        writer.writerow([film.path, "wide heart" if heart_share(film.patient) > WIDE else "no finding"])
+    return text.getvalue()
 
 
 def encode(film: Film) -> bytes:
@@ -195,7 +218,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def main() -> None:
-    """Write every film under the folder given with --out."""
+    """Write every film under the folder given with --out, and the labels beside it."""
     parser = argparse.ArgumentParser(description="Write the phantom films as DICOM.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "dicom", metavar="DIR")
     out: Path = parser.parse_args().out
@@ -205,6 +228,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(film))
         count += 1
+    (out.parent / LABELS).write_text(labels())
     sys.stdout.write(f"{count} films of {PATIENTS} phantom patients written to {out}\n")
 
 

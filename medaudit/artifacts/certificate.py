@@ -192,6 +192,12 @@ def certify(
     )
 
 
+def letters(released: int, text_pass: TextPass | None) -> dict[str, Any]:
+    """What the manifest says of letters drawn into the images: who looked, and how many are marked YES and NO."""
+    marked = len(text_pass.found_in) if text_pass else released
+    return {"looked_by": text_pass.engine if text_pass else None, "YES": marked, "NO": released - marked}
+
+
 def last_day(date: str, expires: str, *, signed: bool) -> str:
     """The certificate's last day: as asked for, else two years after `date` when it is signed, else none ("").
 

@@ -39,6 +39,7 @@ _SCRATCH = ".scratch"
 _TEMPORARY = ".tmp"
 _SEALERS = 8
 Seal = Callable[[bytes], Mapping[str, str]]  # of the manifest's bytes, the texts of files it cannot list
+Look = Callable[[Path], object]  # at the whole folder before it is in place; what it raises stops the commit
 _VERSIONED = ("medaudit", "numpy", "torch", "pydicom")
 
 
@@ -257,9 +258,9 @@ class Draft:
         return self.path / _SCRATCH / name
 
     def commit(
-        self, *, refused: dict[str, Any] | None = None, seal: Seal | None = None, **facts: Any
-    ) -> Artifact:
-        """Hash, sync and rename into place; `refused` and `facts` go into the manifest, what `seal` makes beside it."""
+        self, *, refused: dict[str, Any] | None = None, seal: Seal | None = None, look: Look | None = None, **facts: Any
+    ) -> Artifact:  # fmt: skip
+        """Hash, sync, rename into place; `refused` and `facts` go into the manifest, what `seal` makes beside it."""
         with disk_full_named(self.out):
             names = self._names()
             with ThreadPoolExecutor(_SEALERS) as pool:  # a disk takes many syncs at once faster than in turn
@@ -280,6 +281,8 @@ class Draft:
             write_whole(self.path / MANIFEST, text.encode())
             for name, said in (seal(text.encode()) if seal else {}).items():
                 write_whole(self.path / name, said.encode())
+            if look:
+                look(self.path)
             shutil.rmtree(self.path / _SCRATCH, ignore_errors=True)
             (self.path / _REQUEST).unlink(missing_ok=True)
             for folder in (*(p for p in self.path.rglob("*") if p.is_dir()), self.path):
@@ -384,17 +387,12 @@ def _storage_full(out: Path) -> StorageFull:
     )
 
 
-class disk_full_named:
+@contextmanager
+def disk_full_named(out: Path) -> Iterator[None]:
     """Turns ENOSPC into StorageFull."""
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _storage_full(self.out) from None
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _storage_full(out) from None
+        raise

@@ -238,13 +238,16 @@ def _strings(path: Path, names: list[str], count: int) -> list[str | None]:
 
 
 def _labels(path: Path, name: str, count: int) -> list[tuple[str, ...]]:
-    """Labels as text: a class per film for (N,) and (N, 1), the set columns for (N, K) of 0 and 1."""
+    """Labels as text: a class per film for (N,) and (N, 1), the set columns for (N, K) of 0 and 1.
+
+    Words may be joined by `|`, as a release writes them; a blank is no label.
+    """
     array = _side_array(path, name, count)
     if array is None:
         return [()] * count
     table = array.reshape(count, -1)
     if table.shape[1] == 1:
-        return [(_label(item),) for item in table[:, 0].tolist()]
+        return [tuple(filter(None, _label(item).split("|"))) for item in table[:, 0].tolist()]
     return [tuple(str(k) for k in np.flatnonzero(row)) for row in table]
 
 

@@ -20,6 +20,7 @@ from medaudit.stages.outcome import Outcome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY / "sample_data" / "dicom"
+LABELS = REPOSITORY / "sample_data" / "labels.csv"  # of the sample films
 POSING = "films.npz"
 CONFIGS = REPOSITORY / "configs"
 
@@ -70,15 +71,14 @@ class _Steps:
     """The steps of a demo, in order; each calls one command's stage."""
 
     def __init__(self, out: Path, plan: Plan, device: str, seed: int, progress: Progress) -> None:
-        self.out, self.plan, self.progress = out, plan, progress
+        self.out, self.plan, self.device, self.progress = out, plan, device, progress
         self.common: dict[str, Any] = {"seed": seed, "progress": progress}
-        self.device = device
 
     def cohorts(self, source: Path) -> None:
         """Read the films; set patients apart for training, for posing as synthetic, and held out."""
         self._explain("ingest", "read the films, replace patient ids by keyed pseudonyms")
-        outcome = ingest.run(source, self.out / "all", size=self.plan.size, **self.common)
-        self._tell(outcome)
+        how: dict[str, Any] = {"size": self.plan.size, "manifest": LABELS if source == SAMPLE else None}
+        self._tell(ingest.run(source, self.out / "all", **how, **self.common))
         self._explain("split", "no patient on both sides: these will be trained on, those never")
         everyone, others = self.out / "all", self.out / "others"
         trained, posing = self.plan.train_patients, self.plan.unseen_patients
@@ -93,20 +93,19 @@ class _Steps:
         self._explain("generate", f"{self.plan.generated} synthetic images, one seed each")
         self._tell(generate.run(out / "model", self.plan.generated, out / "synthetic", **common))
         self._explain("audit", "every synthetic image against every training image")
-        found = audit.run(out / "train", out / "holdout", out / "synthetic", out / "audit", **common)
+        seen, unseen = out / "train", out / "holdout"
+        found = audit.run(seen, unseen, out / "synthetic", out / "audit", **common)
         self._tell(found)
         self._explain("extract", "which images does the model repeat, and whose are they?")
         drawn: dict[str, Any] = {"count": self.plan.generated, "synthetic": out / "synthetic"}
-        self._tell(
-            extract.run(out / "model", out / "train", out / "holdout", out / "extract", **drawn, **common)
-        )
+        self._tell(extract.run(out / "model", seen, unseen, out / "extract", **drawn, **common))
         self._explain("report", "two pages for the board; pairs side by side for the data team")
         findings = [out / "audit", out / "extract"]
-        cohorts = site.Site(cohorts=(out / "train", out / "holdout", out / "synthetic"))
+        cohorts = site.Site(cohorts=(seen, unseen, out / "synthetic"))
         self._tell(report.run(findings, out / "report", site=cohorts, progress=self.progress))
         pairs: dict[str, Any] = {"train": out / "train", "synthetic": out / "synthetic"}
-        inside = out / "report-confidential"
-        self._tell(report.run(findings, inside, edition="confidential", **pairs, progress=self.progress))
+        pairs |= {"edition": "confidential", "progress": self.progress}
+        self._tell(report.run(findings, out / "report-confidential", **pairs))
         return found
 
     def unseen_people(self, *, release_it: bool) -> Outcome:
@@ -137,9 +136,10 @@ class _Steps:
         request = Request("posing", {}, parents={"cohort": unseen.id})
         if finished(self.out / "posing", request):
             return
-        _, first = np.unique(unseen.patients.astype(str), return_index=True)
+        rows = np.sort(np.unique(unseen.patients.astype(str), return_index=True)[1])
+        labels = np.array(["|".join(unseen.labels[row]) for row in rows])
         with Draft(self.out / "posing", request) as draft:
-            np.savez(draft.file(POSING), images=unseen.pixels[np.sort(first)])
+            np.savez(draft.file(POSING), images=unseen.pixels[rows], labels=labels)
             draft.commit()
 
     def _explain(self, command: str, why: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medaudit.artifacts.certificate import CERTIFICATE, certify, refuse_pseudonyms
+from medaudit.artifacts.certificate import CERTIFICATE, certify, letters, refuse_pseudonyms
 from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import Audit, write_record
 from medaudit.artifacts.keys import SecretKey
@@ -64,10 +64,11 @@ def write_release(
         root = merkle_root(dict(zip(names, digests([draft.file(name) for name in names]), strict=True)))
         certificate = certificate.model_copy(update={"merkle_root": root})
         write_record(draft.file(CERTIFICATE), certificate)
-        linting.lint_release(draft.path, known, own_marks(request, cohort))
         return draft.commit(
-            images=len(rows), merkle_root=root, seal=seal_of(key, certificate) if key else None
-        )
+            images=len(rows), burned_in=letters(len(rows), looked), merkle_root=root,
+            seal=seal_of(key, certificate) if key else None,
+            look=lambda folder: linting.lint_release(folder, known, own_marks(request, cohort)),
+        )  # fmt: skip
 
 
 def own_marks(request: Request, cohort: Cohort) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ def told_by_release(
     counts, found, signer = certificate.counts, certificate.text_pass, certificate.signer
     lines = [f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}"]
     if found is None:
-        tagged = ", and every file is tagged as one that may hold some" if form == "dicom" else ""
-        lines.append(f"no text pass is counted: nobody looked for letters in the images{tagged}")
+        lines.append(
+            "no text pass is counted: nobody looked for letters in the images, and each is marked as one that may "
+            "hold some"
+        )
     else:
         numbers = ", ".join(map(str, found.found_in[:_SHOWN]))
         more = " ..." if len(found.found_in) > _SHOWN else ""
@@ -35,10 +37,12 @@ def told_by_release(
     else:
         lines.append("not signed; medaudit keygen makes a key, and --sign signs with it")
     lines.append(f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again")
+    lines.append(_number(certificate))
     data = {
         "released": counts.released,
         "withheld": counts.withheld,
         "id": done.id,
+        "number": certificate.release_id,
         "signer": signer.fingerprint if signer else None,
         "expires": certificate.expires or None,
         "text_found_in": found.found_in if found else None,
@@ -57,9 +61,11 @@ def told_by_verify(
         who,
         f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}; the certificate {until}",
         f"release id {whole.id}: compare it with the one that the sender gave you",
+        _number(certificate),
     )
     data = {
         "id": whole.id,
+        "number": certificate.release_id,
         "released": counts.released,
         "withheld": counts.withheld,
         "files": files,
@@ -68,3 +74,8 @@ def told_by_verify(
         "expires": certificate.expires or None,
     }
     return lines, data
+
+
+def _number(certificate: Certificate) -> str:
+    """The number that the files themselves name; the id is the manifest's hash, which none of them can hold."""
+    return f"release number {certificate.release_id}: the one in its papers and images"

@@ -5,7 +5,7 @@ from datetime import date as calendar_date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, read_certificate
+from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, letters, read_certificate
 from medaudit.artifacts.certified_review import wrong_review
 from medaudit.artifacts.merkle import digests, merkle_root
 from medaudit.artifacts.signature import SIGNATURE
@@ -43,7 +43,9 @@ def run(folder: Path, *, key: str = "", on: str = "", progress: Progress = SILEN
     manifest = artifact.manifest
     _require(folder, list(_wrong_files(folder, manifest["files"], progress)))
     certificate = read_certificate(folder / CERTIFICATE)
-    _require(folder, [*_wrong_certificate(certificate, manifest), *_wrong_images(folder, manifest)])
+    _require(
+        folder, [*_wrong_certificate(certificate, manifest), *_wrong_images(folder, manifest, certificate)]
+    )
     if signer and wrong_signer(certificate, signer):
         raise SignatureWrong(f"{folder}: {CERTIFICATE} names another key than the one that signed")
     who = (
@@ -101,6 +103,8 @@ def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) ->
         yield f"{CERTIFICATE} names another review than the manifest"
     if certificate.counts.released != manifest.get("images"):
         yield f"{CERTIFICATE} counts other images than the manifest"
+    if letters(certificate.counts.released, certificate.text_pass) != manifest.get("burned_in"):
+        yield f"{CERTIFICATE} says otherwise than the manifest in how many images letters were found"
     lineage = manifest["lineage"]
     said = (certificate.release_id, certificate.synthetic_id, certificate.audit_id)
     if said != (manifest.get("request"), lineage.get("synthetic"), lineage.get("audit")):
@@ -111,7 +115,7 @@ def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) ->
         yield f"{CERTIFICATE} states another Merkle root than the files have"
 
 
-def _wrong_images(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_images(folder: Path, manifest: Mapping[str, Any], certificate: Certificate) -> Iterator[str]:
     """Files that no release holds, and images without their marks."""
     from medaudit.writers.formats import FORMATS, image_names, wrong_marks
     from medaudit.writers.papers import CARD, LISTING
@@ -125,7 +129,7 @@ def _wrong_images(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     missing = sorted(expected - set(manifest["files"]))
     yield from (f"{name} is not in the manifest" for name in missing)
     if not missing:
-        for name, problem in wrong_marks(folder, form, count, manifest["request"]):
+        for name, problem in wrong_marks(folder, form, count, manifest["request"], certificate.text_pass):
             yield f"{name} {problem}"
 
 

@@ -19,6 +19,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.values import convert_SQ
 
 from medaudit.writers.dicom import NOTICE, SYNTAXES, Modality, example, instance_uid, own_parts
+from medaudit.writers.raster import NOT_SAID, SAID_OTHERWISE
 
 TagPath = tuple[int, ...]
 
@@ -33,7 +34,7 @@ _MARKS: tuple[tuple[str, str, str], ...] = (
     ("PatientBirthDate", "", "carries personal attributes"),
     ("PatientIdentityRemoved", "YES", "carries personal attributes"),
     ("DeidentificationMethod", "Generated; no source patient", "does not say that it has no source patient"),
-    ("BurnedInAnnotation", "YES|NO", "does not say whether text is drawn into it"),
+    ("BurnedInAnnotation", "YES|NO", NOT_SAID),
     ("RecognizableVisualFeatures", "NO", "lacks RecognizableVisualFeatures = NO"),
     ("LossyImageCompression", "00", "lacks LossyImageCompression = 00"),
     ("PresentationLUTShape", "IDENTITY", "lacks PresentationLUTShape = IDENTITY"),
@@ -41,22 +42,26 @@ _MARKS: tuple[tuple[str, str, str], ...] = (
 )
 _RULES = tuple((tag_for_keyword(keyword) or 0, re.compile(rule), said) for keyword, rule, said in _MARKS)
 _UID = tag_for_keyword("SOPInstanceUID") or 0
+_BURNED_IN = tag_for_keyword("BurnedInAnnotation") or 0
 _WRITTEN = frozenset(SYNTAXES.values())
 _HEADER = 8192  # bytes; medaudit's headers take about two thousand
 _PIXELS = bytes.fromhex("e07f1000") + b"OW\0\0"
 _LENGTH_OF_META = slice(140, 144)  # it follows from the length of the image's own UID
 _MOST_FORMS = 64  # of one release there are as many as views
-_in_order: set[bytes] = set()
+_in_order: set[tuple[str, bytes]] = set()
 
 
-def unmarked(path: Path, release_id: str, index: int) -> str | None:
-    """What is wrong with a released file's marks, in words without any value of the file; None when all is well."""
+def unmarked(path: Path, release_id: str, index: int, burned_in: str = "YES") -> str | None:
+    """What is wrong with a released file's marks, in words without any value of the file; None when all is well.
+
+    `burned_in` is what the certificate says of letters in it, YES or NO.
+    """
     form = _form(path, own_parts(release_id, index))
-    if form is not None and form in _in_order:
+    if form is not None and (burned_in, form) in _in_order:
         return None
-    said = _looked_at(path, release_id, index)
+    said = _looked_at(path, release_id, index, burned_in)
     if said is None and form is not None and len(_in_order) < _MOST_FORMS:
-        _in_order.add(form)
+        _in_order.add((burned_in, form))
     return said
 
 
@@ -91,7 +96,7 @@ def _end(pieces: list[bytes], own: list[bytes], last: bytes) -> int:
     return sum(map(len, pieces)) + sum(map(len, own)) + len(last) + len(_PIXELS) + 4
 
 
-def _looked_at(path: Path, release_id: str, index: int) -> str | None:
+def _looked_at(path: Path, release_id: str, index: int, burned_in: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning would tell a value; what is wrong is said below
@@ -110,7 +115,7 @@ def _looked_at(path: Path, release_id: str, index: int) -> str | None:
         return "carries an attribute that medaudit does not write"
     if values[_UID] != instance_uid(release_id, index):
         return "belongs to another release or another place in it"
-    return None
+    return None if values[_BURNED_IN] == burned_in else SAID_OTHERWISE
 
 
 def _text(element: object) -> str:

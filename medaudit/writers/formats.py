@@ -26,6 +26,15 @@ def image_names(form: str, count: int) -> list[str]:
     return [f"images/{index:06d}.{_SUFFIX[form]}" for index in range(1, count + 1)]
 
 
+def burned_in(text_pass: TextPass | None) -> Callable[[int], str]:
+    """YES or NO by an image's number, from 1. PS3.3 C.7.6.1.1.4: could text in the pixels tell a patient or a date?
+
+    Until a text pass has looked, the cautious answer stands.
+    """
+    found_in = frozenset(text_pass.found_in) if text_pass else None
+    return lambda number: "YES" if found_in is None or number in found_in else "NO"
+
+
 def write_images(
     place: Callable[[str], Path],
     form: str,
@@ -43,35 +52,42 @@ def write_images(
     `text_pass` tells which images hold letters; None when no pass was made.
     """
     marks = marking(facts.release_id, facts.model_id, facts.version)
-    names = image_names(form, len(rows))
+    names, letters = image_names(form, len(rows)), burned_in(text_pass)
     progress.start("release", len(names))
     if form == "npz":
-        write_npz(place(_NPZ), pixels, rows, ["|".join(found) for found in labels], marks)
+        write_npz(place(_NPZ), pixels, rows, ["|".join(found) for found in labels], marks, letters)
         progress.advance()
         return
-    found_in = frozenset(text_pass.found_in if text_pass else ())
     writer = DicomWriter(facts, (pixels.shape[1], pixels.shape[2])) if form == "dicom" else None
     for position, name in enumerate(names):
         image = np.asarray(pixels[rows[position]])  # (Y, X)
         if writer:
-            has_text = position + 1 in found_in if text_pass else None
-            writer.write(place(name), image, position + 1, views[position], has_text)
+            writer.write(place(name), image, position + 1, views[position], letters(position + 1) == "YES")
         else:
-            write_png(place(name), image, marks)
+            write_png(place(name), image, marks, letters(position + 1))
         progress.advance()
 
 
-def wrong_marks(folder: Path, form: str, count: int, release_id: str) -> Iterator[tuple[str, str]]:
-    """(name, what is wrong) for every image file of a release of `count` images whose marks are not in order."""
+def wrong_marks(
+    folder: Path, form: str, count: int, release_id: str, text_pass: TextPass | None = None
+) -> Iterator[tuple[str, str]]:
+    """(name, what is wrong) for every image file of a release of `count` images whose marks are not in order.
+
+    `text_pass` is the one of the certificate, which the marks on letters must repeat.
+    """
+    letters = burned_in(text_pass)
     if form == "npz":
-        found, problem = unmarked_npz(folder / _NPZ, release_id)
+        found, problem = unmarked_npz(folder / _NPZ, release_id, letters)
         if problem is None and found != count:
             problem = f"holds {found} images; the manifest says {count}"
         if problem:
             yield _NPZ, problem
         return
     for index, name in enumerate(image_names(form, count), start=1):
-        path = folder / name
-        problem = unmarked(path, release_id, index) if form == "dicom" else unmarked_png(path, release_id)
+        path, said = folder / name, letters(index)
+        if form == "dicom":
+            problem = unmarked(path, release_id, index, said)
+        else:
+            problem = unmarked_png(path, release_id, said)
         if problem:
             yield name, problem

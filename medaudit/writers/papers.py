@@ -42,7 +42,7 @@ def _what(certificate: Certificate, form: str, model_id: str) -> list[str]:
     made_by = f"model {model_id[:16]}" if model_id else "a model that the cohort does not name"
     return [
         f"{certificate.counts.released} images made by {made_by}. No image shows a person. Format: {form}.",
-        f"Release number {certificate.release_id}, from which the images' own numbers follow"
+        f"Release number {certificate.release_id}, which every image names or has its own numbers from"
         f"{f'; dated {certificate.date}' if certificate.date else ''}.",
     ]
 
@@ -78,9 +78,10 @@ def _preparation(certificate: Certificate, form: str, settings: Mapping[str, Any
     looked = certificate.text_pass
     text = (
         f"A text pass ({looked.engine}) looked at {looked.looked_at} images and found letters in "
-        f"{len(looked.found_in)}; it found {looked.planted_found} of {looked.planted} lines planted as its control."
+        f"{len(looked.found_in)}, which are marked YES, the others NO; it found {looked.planted_found} of "
+        f"{looked.planted} lines planted as its control."
         if looked
-        else "No text pass is counted, so every image counts as one that may hold letters."
+        else "No text pass is counted, so every image counts as one that may hold letters: all are marked YES."
     )
     spacing = (
         f" The pixel spacing is nominal: {settings['field_mm']:g} mm over the longer side."
@@ -113,7 +114,7 @@ def _audited(certificate: Certificate) -> list[str]:
 
 def _limits(certificate: Certificate) -> list[str]:
     return [
-        certificate.bounds.wording[:1].upper() + certificate.bounds.wording[1:] + ".",
+        certificate.bounds.wording[:1].upper() + certificate.bounds.wording[1:].rstrip(".") + ".",
         "A passed test is evidence against the tested kind of copy only (EDPB Opinion 28/2024).",
         "The images repeat what the training films were like: their machines, their patients, their rare findings or "
         "the lack of them. Whether they stand for your patients was not tested.",
@@ -125,7 +126,7 @@ def _maintenance(certificate: Certificate) -> list[str]:
         until = f"The certificate vouches for this release up to {certificate.expires}; ask for a new audit after that."
     else:
         until = "The certificate states no end. Attacks get better: ask the sender whether it still stands."
-    return [until, "A release that is withdrawn is withdrawn by its id; the sender keeps the list."]
+    return [until, "A release that is withdrawn is withdrawn by its number or id; the sender keeps the list."]
 
 
 def _verify(certificate: Certificate) -> list[str]:
@@ -134,6 +135,8 @@ def _verify(certificate: Certificate) -> list[str]:
     return [
         f"Install medaudit {version} and run: medaudit verify THIS_FOLDER{option}",
         "This checks every file's SHA-256, that none is missing or added, every mark, and the certificate.",
+        "It prints two numbers: the release number above, and a release id, which is the SHA-256 of manifest.json. The "
+        "manifest lists the hash of this card too, so the id binds every byte but cannot stand in here.",
         f"KEY is the sender's public key or its fingerprint, {key.fingerprint}, which must have reached you by "
         "another way than this folder. With minisign alone: minisign -Vm manifest.json -P KEY, then compare the "
         "SHA-256 of every file with manifest.json."
@@ -178,8 +181,9 @@ _USES = [
 ]
 _MARKS = {
     "dicom": "SyntheticData (0008,001C) is YES in every file; patients are named SYNTHETIC^000001 and so on. "
-    "Pixels have 12 bits, stored without loss.",
+    "Pixels have 12 bits, stored without loss. BurnedInAnnotation (0028,0301) is YES where letters may be drawn in.",
     "png": "Every file has text chunks and an XMP packet that say it is synthetic (IPTC digital source type "
-    "trainedAlgorithmicMedia).",
-    "npz": "images.npz holds `images` (n, Y, X), `labels` (n,) and `marking`, a JSON text that says it is synthetic.",
+    "trainedAlgorithmicMedia). The text chunk BurnedInAnnotation is YES where letters may be drawn in.",
+    "npz": "images.npz holds `images` (n, Y, X), `labels` (n,), `burned_in` (n,), YES where letters may be drawn in, "
+    "and `marking`, a JSON text that says it is synthetic.",
 }

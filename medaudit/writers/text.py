@@ -63,7 +63,7 @@ def look_for_text(
 
     Raises EngineUnavailable when no detector is installed.
     """
-    find = detector or _rapidocr()
+    find = detector or rapidocr_detector()
     at = np.unique(np.linspace(0, len(rows) - 1, min(_PLANTS, len(rows))).astype(int))
     progress.start("text", len(rows) + len(at))
     planted_found = 0
@@ -133,7 +133,8 @@ def _model() -> Path | None:
     return next(iter(sorted((Path(spec.origin).parent / "models").glob("*det*.onnx"))), None)
 
 
-def _rapidocr() -> Detector:
+def rapidocr_detector() -> Detector:
+    """The installed detector: (Y, X) uint8 → boxes of what it takes for text. Raises EngineUnavailable."""
     model = _model()
     if not engine() or model is None:
         raise EngineUnavailable("no text detector is installed; install medaudit[text]")

@@ -159,7 +159,7 @@ def test_numbers_that_json_cannot_hold_are_null(capsys: pytest.CaptureFixture[st
 
 GOOD: Mapping[str, Any] = {
     "schema": "medaudit.command/1", "version": "0.1.0", "command": "verify", "ok": True, "exit_code": 0, "path": None,
-    "lines": [], "data": {"id": "1", "released": 1, "withheld": 0, "files": 3},
+    "lines": [], "data": {"id": "1", "number": "2", "released": 1, "withheld": 0, "files": 3},
 }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The sample films: made again byte for byte, sound as DICOM, and the phantoms they claim to be."""
 
+import csv
 import importlib.util
+import io
 import shutil
 import subprocess
 import sys
@@ -59,13 +61,36 @@ def test_every_file_is_made_again_byte_for_byte(make: ModuleType) -> None:
     assert different == []
 
 
+def test_labels_name_every_film_and_say_what_is_drawn(make: ModuleType) -> None:
+    text = (SAMPLES / make.LABELS).read_text()
+    assert text == make.labels()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["file"] for row in rows] == [film.path for film in make.films()]
+    wide = {int(row["file"][1:5]): row["labels"] == "wide heart" for row in rows}
+    assert {row["labels"] for row in rows} == {"wide heart", "no finding"} and 0.15 < np.mean(
+        list(wide.values())
+    ) < 0.4
+    # the drawn heart: bright columns of the film between the lungs, at the height of the ventricles
+    shares = {patient: make.heart_share(patient) for patient in wide}
+    assert all(wide[patient] == (share > make.WIDE) for patient, share in shares.items())
+    order = sorted(shares, key=lambda patient: shares[patient])
+    narrow, broad = (
+        np.mean([phantom(patient, 0, (96, 80)) for patient in some], axis=0)
+        for some in (order[:40], order[-40:])
+    )
+    lower_left = (slice(50, 62), slice(54, 64))  # beside the heart's apex, on the right of the image
+    assert broad[lower_left].mean() > narrow[lower_left].mean() + 0.05
+
+
 def test_the_script_writes_where_it_is_told(
     make: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "PATIENTS", 2)
     monkeypatch.setattr(sys, "argv", ["make.py", "--out", str(tmp_path / "films")])
     make.main()
-    written = sorted(path.relative_to(tmp_path / "films") for path in tmp_path.rglob("*") if path.is_file())
+    films = tmp_path / "films"
+    written = sorted(path.relative_to(films) for path in films.rglob("*") if path.is_file())
+    assert (tmp_path / "labels.csv").read_text() == make.labels()
     assert written == [Path(film.path) for film in make.films()] and len(written) >= 2
     for path in written:
         assert (tmp_path / "films" / path).read_bytes() == (SAMPLES / "dicom" / path).read_bytes()

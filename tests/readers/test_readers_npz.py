@@ -50,6 +50,13 @@ def test_medmnist_splits_and_labels(tmp_path: Path) -> None:
     assert len({entry.file for entry in entries}) == 13
 
 
+def test_labels_as_a_release_writes_them(tmp_path: Path) -> None:
+    words = np.array(["", "wide heart", "effusion|wide heart"])
+    path = saved(tmp_path / "a.npz", images=FILMS[:3], labels=words)
+    entries = npz.entries(path, npz.image_arrays(path))
+    assert [entry.labels for entry in entries] == [(), ("wide heart",), ("effusion", "wide heart")]
+
+
 def test_patients_beside_the_films(tmp_path: Path) -> None:
     ids = np.array([f"p{i // 2}" for i in range(13)])
     ids[3] = ""

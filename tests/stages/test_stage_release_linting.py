@@ -1,12 +1,17 @@
 """release looks through its own files before they are in place: for films at hand, their names, forbidden words."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from release_parts import PATH_CANARY, make_audit, make_cohort
 
+from medaudit.artifacts.keys import new_key, write_keys
 from medaudit.artifacts.store import open_artifact
 from medaudit.errors import CohortMismatch, ReportLeak
+from medaudit.linting.files import check_files
+from medaudit.linting.known import NOTHING
 from medaudit.stages import release
 
 
@@ -56,3 +61,34 @@ def test_forbidden_words_are_found_in_a_release_that_stands(tmp_path: Path) -> N
     release.run(*arguments)
     with pytest.raises(ReportLeak, match="forbidden"):
         release.run(*arguments, forbid=tmp_path / "words.txt")
+
+
+@pytest.mark.parametrize(
+    ("word", "holder"),
+    [
+        ("field_mm", "manifest.json"),  # words that stand in this file of a release and in no other
+        ("signature of a medaudit release", "manifest.json.minisig"),
+        ("public_key", "certificate.json"),
+        ("How it was prepared", "README.txt"),
+        ("not looked for", "images.csv"),
+        ("trainedAlgorithmicMedia", "images/000001.png"),
+    ],
+)
+def test_no_file_is_in_place_before_it_was_looked_at(tmp_path: Path, word: str, holder: str) -> None:
+    synthetic = make_cohort(tmp_path / "S")
+    make_audit(tmp_path / "A", synthetic.id)
+    write_keys(tmp_path / "site", new_key())
+    (tmp_path / "words.txt").write_text(word + "\n")
+    arguments = tmp_path / "S", tmp_path / "A", tmp_path / "R", "png"
+    signed: dict[str, Any] = {"sign": tmp_path / "site.key", "date": "20261124"}
+    with pytest.raises(ReportLeak, match=re.escape(f"{holder} holds")):
+        release.run(*arguments, forbid=tmp_path / "words.txt", **signed)
+    assert not (tmp_path / "R").exists() and not list(tmp_path.glob(".R*"))
+    release.run(*arguments, **signed)
+    held = {path for path in (tmp_path / "R").rglob("*") if path.is_file()}
+    assert {p.relative_to(tmp_path / "R").as_posix() for p in held if word.encode() in p.read_bytes()} >= {
+        holder
+    }
+    number = open_artifact(tmp_path / "R").manifest["request"]
+    own = (number, "ab" * 32, "20261124", "20281124")
+    assert check_files(tmp_path / "R", NOTHING, own) == len(held) == 6 + 5

@@ -178,7 +178,14 @@ def test_a_png_or_npz_without_its_mark(whole: dict[str, Path], tmp_path: Path) -
         ({"marking": np.array("[]")}, "marking"),
         ({"patients": np.array(["x"])}, "other arrays"),
         ({"images": held["images"][:5]}, "other arrays"),
-        ({"images": held["images"][:5], "labels": held["labels"][:5]}, "holds 5 images"),
+        ({"burned_in": held["burned_in"][:5]}, "other arrays"),
+        ({name: held[name][:5] for name in ("images", "labels", "burned_in")}, "holds 5 images"),
+        ({"burned_in": None}, "whether text is drawn"),
+        ({"burned_in": np.array(["YES"] * 5 + ["?"])}, "does not say whether text is drawn"),
+        (
+            {"burned_in": np.array(["YES"] * 5 + ["NO"])},
+            "otherwise than the certificate whether text is drawn",
+        ),
     ):
         np.savez(copy / "images.npz", **{k: v for k, v in {**held, **change}.items() if v is not None})
         rehash(copy, "images.npz")

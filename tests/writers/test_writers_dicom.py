@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medaudit.errors import UsageProblem
+from medaudit.images.phantom import phantom
 from medaudit.writers.dicom import (
     IMPLEMENTATION_UID,
     NOTICE,
@@ -183,13 +184,30 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, modality: str) -> None:
         for date in ("", "20250131"):
             path = tmp_path / f"{view}{date}.dcm"
             DicomWriter(facts(modality=modality, date=date), SHAPE).write(path, image(), 1, view)
-            done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-            said = (done.stdout + done.stderr).splitlines()
-            looked_at += any(line.startswith(f"{modality}Image") for line in said)
-            # dciodvfy of 2022 does not know SyntheticData (0008,001C), which came to the standard in 2023
-            errors = [line for line in said if line.startswith("Error") and "(0x0008,0x001c)" not in line]
-            assert errors == []
+            assert dciodvfy_errors(path, modality) == []
+            looked_at += 1
     assert looked_at == 8
+
+
+def dciodvfy_errors(path: Path, modality: str) -> list[str]:
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).splitlines()
+    assert any(line.startswith(f"{modality}Image") for line in said)
+    # dciodvfy of 2022 does not know SyntheticData (0008,001C), which came to the standard in 2023
+    return [line for line in said if line.startswith("Error") and "(0x0008,0x001c)" not in line]
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
+@pytest.mark.parametrize("syntax", list(SYNTAXES))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_dciodvfy_finds_no_error_at_512_pixels_in_any_syntax(
+    tmp_path: Path, syntax: str, dtype: type
+) -> None:
+    large = np.round(phantom(7, 0, (512, 416)) * np.iinfo(dtype).max).astype(dtype)
+    for modality in SOP_CLASSES:
+        written = DicomWriter(facts(modality=modality, transfer_syntax=syntax), large.shape)
+        written.write(tmp_path / "x.dcm", large, 1, "PA", has_text=False)
+        assert dciodvfy_errors(tmp_path / "x.dcm", modality) == []
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
@@ -206,11 +224,14 @@ def test_dciodvfy_would_have_found_an_error(tmp_path: Path) -> None:
 def test_dcmtk_shows_what_was_written(tmp_path: Path, modality: str) -> None:
     from PIL import Image
 
-    source = write(tmp_path / "x.dcm", modality=modality)
-    subprocess.run(["dcm2pnm", "--write-png", "+Wi", "1", str(source), str(tmp_path / "x.png")], check=True)
-    with Image.open(tmp_path / "x.png") as shown:
-        difference = np.asarray(shown).astype(float) - twelve_bits(image()) * (255 / 4095)
-    assert np.abs(difference).max() < 1  # dcmtk rounds down
+    large = np.round(phantom(7, 0, (512, 416)) * 65535).astype(np.uint16)
+    for pixels in (image(), image(np.uint8), large):
+        DicomWriter(facts(modality=modality), pixels.shape).write(tmp_path / "x.dcm", pixels, 1, "PA")
+        asked = ["dcm2pnm", "--write-png", "+Wi", "1", str(tmp_path / "x.dcm"), str(tmp_path / "x.png")]
+        subprocess.run(asked, check=True)
+        with Image.open(tmp_path / "x.png") as shown:
+            difference = np.asarray(shown).astype(float) - twelve_bits(pixels) * (255 / 4095)
+        assert np.abs(difference).max() < 1  # dcmtk rounds down
 
 
 @pytest.mark.parametrize("modality", list(SOP_CLASSES))

@@ -38,6 +38,22 @@ def test_every_mark_that_is_taken_away_or_changed_is_missed(path: Path) -> None:
         assert unmarked(path.with_suffix(".changed"), RELEASE, 3) == said
 
 
+def test_a_mark_on_letters_that_is_not_the_certificate_s(tmp_path: Path) -> None:
+    writer = DicomWriter(Facts(RELEASE, "m" * 64, "0.1.0"), (9, 8))
+    for index, has_text in (
+        (1, True),
+        (2, False),
+        (3, True),
+        (4, False),
+    ):  # the second of each is like the first
+        path = tmp_path / f"{index}.dcm"
+        writer.write(path, np.zeros((9, 8), np.uint8), index, "AP", has_text)
+        said, other = ("YES", "NO") if has_text else ("NO", "YES")
+        for _ in range(2):
+            assert unmarked(path, RELEASE, index, said) is None
+            assert "otherwise than the certificate" in str(unmarked(path, RELEASE, index, other))
+
+
 def test_strangers_are_seen_at_any_depth(path: Path) -> None:
     for where in ("top", "inside", "private"):
         dataset = pydicom.dcmread(path)

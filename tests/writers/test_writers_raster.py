@@ -60,6 +60,13 @@ def test_png_marks_are_missed(tmp_path: Path) -> None:
     path, image = tmp_path / "a.png", images(np.uint8)[0]
     write_png(path, image, MARKS)
     assert unmarked_png(path, "r2") == "belongs to another release"
+    for said in ("YES", "NO"):
+        write_png(path, image, MARKS, said)
+        assert unmarked_png(path, "r1", said) is None
+        other = unmarked_png(path, "r1", {"YES": "NO", "NO": "YES"}[said])
+        assert other == "says otherwise than the certificate whether text is drawn into it"
+    write_png(path, image, MARKS, "perhaps")
+    assert unmarked_png(path, "r1") == "does not say whether text is drawn into it"
     write_png(path, image, {**MARKS, "Synthetic": "NO"})
     assert "synthetic" in str(unmarked_png(path, "r1"))
     write_png(path, image, {**MARKS, "Patient": "4711"})
@@ -80,19 +87,24 @@ def test_npz_is_written_in_blocks_and_read_back(
 ) -> None:
     rows = np.array([9, 0, 4, 4, 2])
     labels = ["a", "", "b|c", "ä", "a"]
-    write_npz(tmp_path / "whole.npz", images(dtype), rows, labels, MARKS)
+    letters = ["NO", "NO", "YES", "NO", "YES"]
+    by_number = dict(enumerate(letters, start=1)).__getitem__
+    write_npz(tmp_path / "whole.npz", images(dtype), rows, labels, MARKS, by_number)
     monkeypatch.setattr(raster, "_BLOCK_BYTES", images(dtype)[:2].nbytes)
-    write_npz(tmp_path / "blocks.npz", images(dtype), rows, labels, MARKS)
+    write_npz(tmp_path / "blocks.npz", images(dtype), rows, labels, MARKS, by_number)
     assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "blocks.npz").read_bytes()
     with np.load(tmp_path / "whole.npz", allow_pickle=False) as found:
         assert found["images"].dtype == dtype and np.array_equal(found["images"], images(dtype)[rows])
-        assert found["labels"].tolist() == labels
+        assert found["labels"].tolist() == labels and found["burned_in"].tolist() == letters
         assert json.loads(str(found["marking"])) == MARKS
     with zipfile.ZipFile(tmp_path / "whole.npz") as archive:
         assert archive.testzip() is None
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    assert unmarked_npz(tmp_path / "whole.npz", "r1") == (5, None)
-    assert unmarked_npz(tmp_path / "whole.npz", "r2") == (5, "belongs to another release")
+    assert unmarked_npz(tmp_path / "whole.npz", "r1", by_number) == (5, None)
+    assert unmarked_npz(tmp_path / "whole.npz", "r2", by_number) == (5, "belongs to another release")
+    otherwise = (5, "says otherwise than the certificate whether text is drawn into it")
+    assert unmarked_npz(tmp_path / "whole.npz", "r1") == otherwise
+    assert unmarked_npz(tmp_path / "whole.npz", "r1", lambda number: "NO") == otherwise
 
 
 def test_npz_with_a_pickle_in_it_is_not_opened(tmp_path: Path) -> None:

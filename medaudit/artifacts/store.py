@@ -143,7 +143,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     """The manifest in these bytes; None when they hold none."""
     try:
         manifest = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeper than any reader goes
         return None
     if not isinstance(manifest, dict):
         return None

@@ -195,7 +195,9 @@ class Draft:
             try:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self._take_lock()
-            except (PermissionError, NotADirectoryError, FileExistsError):
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
                 raise UsageProblem(f"{self.out} cannot be written there; choose another --out") from None
             try:
                 if self.out.is_dir() and any(self.out.iterdir()):

@@ -1,7 +1,7 @@
 """Hostile text in every field of every DICOM file and in the names of files and folders, from films to a release.
 
-Markup, templates, commands, cells that a spreadsheet runs, right-to-left marks, terminal orders, names of 60,000 letters
-and bytes that are no text: nothing breaks, nothing of it runs, and what goes out holds none of it.
+Markup, templates, commands, cells that a spreadsheet runs, right-to-left marks, terminal orders, texts of 60,000
+letters and bytes that are no text: nothing breaks, nothing of it runs, and what goes out holds none of it.
 """
 
 import json
@@ -35,14 +35,14 @@ NAMES = (
 KEYWORDS = (
     "PatientName", "PatientComments", "OtherPatientNames", "PatientAddress", "StudyDescription", "SeriesDescription",
     "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "Manufacturer", "ManufacturerModelName",
-    "StationName", "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "ProtocolName", "BodyPartExamined",
-    "ImageComments", "DerivationDescription", "AccessionNumber", "StudyID", "DeviceSerialNumber", "SoftwareVersions",
+    "StationName", "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "ProtocolName",
+    "BodyPartExamined",    "ImageComments", "DerivationDescription", "AccessionNumber", "StudyID", "DeviceSerialNumber", "SoftwareVersions",
     "AcquisitionDeviceProcessingDescription", "RequestedProcedureDescription", "ImageLaterality", "ViewPosition",
     "PatientOrientation", "PatientSex", "PatientAge",
 )  # fmt: skip
 
 
-def write(path: bytes, image: np.ndarray, person: int, exposure: int = 0) -> None:
+def write(path: Path, image: np.ndarray, person: int, exposure: int = 0) -> None:
     """A CR file whose every text is hostile, at a path that need not be text."""
     plain = EVIL.encode("ascii", errors="replace").decode()  # where the standard allows no other letters
     tags = {
@@ -56,9 +56,8 @@ def write(path: bytes, image: np.ndarray, person: int, exposure: int = 0) -> Non
     made.PatientID = f"{EVIL}{person}"
     made.StudyInstanceUID = f"1.2.3.{person}"
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.4.{person}.{exposure}"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as stream:
-        made.save_as(stream, enforce_file_format=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save_as(path, enforce_file_format=True)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
                 write(place, film(person, exposure), person, exposure)
         for person in range(900, 924):
-            write(os.fsencode(folder / "made" / f"{NAMES[person % 8]}{person}.dcm"), film(person), person)
+            write(folder / "made" / f"{NAMES[person % 8]}{person}.dcm", film(person), person)
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in QUICK.items()}
     (folder / "quick.yaml").write_text(yaml.safe_dump(settings))
     return folder
@@ -109,7 +108,7 @@ def test_from_films_to_a_release(
         for place, person in enumerate(dict.fromkeys(people)):
             if place < 2:
                 copied = np.clip(film(person) ** 1.1, 0, 1)
-                write(os.fsencode(f"made/{EVIL.replace('/', '_')[:60]}{place}.dcm"), copied, 950 + place)
+                write(Path("made", f"{EVIL.replace('/', '_')[:60]}{place}.dcm"), copied, 950 + place)
         call("ingest", "made", "--origin", "synthetic", "--out", "S", "--size", "32")
     call("audit", *both, "--synthetic", "S", "--config", "quick.yaml", "--out", "A", code=10)
     call("report", "A", "--out", "R", *(part for name in "THS" for part in ("--cohort", name)))

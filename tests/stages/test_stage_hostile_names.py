@@ -36,9 +36,9 @@ KEYWORDS = (
     "PatientName", "PatientComments", "OtherPatientNames", "PatientAddress", "StudyDescription", "SeriesDescription",
     "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "Manufacturer", "ManufacturerModelName",
     "StationName", "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "ProtocolName",
-    "BodyPartExamined",    "ImageComments", "DerivationDescription", "AccessionNumber", "StudyID", "DeviceSerialNumber", "SoftwareVersions",
-    "AcquisitionDeviceProcessingDescription", "RequestedProcedureDescription", "ImageLaterality", "ViewPosition",
-    "PatientOrientation", "PatientSex", "PatientAge",
+    "BodyPartExamined", "ImageComments", "DerivationDescription", "AccessionNumber", "StudyID", "DeviceSerialNumber",
+    "SoftwareVersions", "AcquisitionDeviceProcessingDescription", "RequestedProcedureDescription", "ImageLaterality",
+    "ViewPosition", "PatientOrientation", "PatientSex", "PatientAge",
 )  # fmt: skip
 
 
@@ -68,10 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         warnings.simplefilter("ignore")  # pydicom says that these values break the standard
         for person in range(120):
             for exposure in range(2 if person % 3 == 0 else 1):
-                name = os.fsencode(NAMES[person % len(NAMES)]) + (b"\xff" if person % 5 == 0 else b"")
-                place = os.path.join(
-                    os.fsencode(folder / "films"), name, b"%d.%d" % (person, exposure) + name + b".dcm"
-                )
+                name = NAMES[person % len(NAMES)] + (os.fsdecode(b"\xff") if person % 5 == 0 else "")
+                place = folder / "films" / name / f"{person}.{exposure}{name}.dcm"
                 write(place, film(person, exposure), person, exposure)
         for person in range(900, 924):
             write(folder / "made" / f"{NAMES[person % 8]}{person}.dcm", film(person), person)

@@ -14,6 +14,7 @@ from browser import Browser, chromium
 from medaudit.artifacts.review import LONGEST_NAME, LONGEST_NOTE, REASONS, VERDICTS_SCHEMA
 from medaudit.render.html import print_html
 from medaudit.render.review_page import Shown, print_page
+from medaudit.writers.raster import grey_webp
 
 # Every text that is seen: its colour and the ground below it, as [r, g, b], its size in px and whether it is bold.
 TEXTS = """(() => {
@@ -58,7 +59,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shown = [
         Shown(f"{n:016x}", *rng.integers(0, 256, (2, 40, 40), dtype=np.uint8), None, "") for n in range(5)
     ]
-    text = print_page("ab" * 32, shown, REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME))
+    text = print_page("ab" * 32, shown, REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME), grey_webp)
     (folder / "review.html").write_text(text, encoding="utf-8")
     return {path.stem: path for path in folder.glob("*.html")}
 

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +42,7 @@ PHANTOMS = 20
 # A key of every kind of answer, and the time until the browser drew what it changed.
 PRESS = """new Promise((done) => {
   const began = performance.now();
-  document.dispatchEvent(new KeyboardEvent("keydown", { key: "KEY", bubbles: true }));
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "KEY", bubbles: true }));
   const pictures = [...document.images].map((one) => one.decode().catch(() => 0));
   const drawn = () => requestAnimationFrame(() => done(performance.now() - began));
   Promise.all(pictures).then(() => requestAnimationFrame(drawn));
@@ -77,6 +78,7 @@ def findings(work: Path, pairs: int, side: int) -> None:
     made = np.stack([shift(one, 3, 2) if n % 2 else gamma(one, 1.1) for n, one in enumerate(real)])
     train, synthetic = cohort(work / "T", real, "real"), cohort(work / "S", made, "synthetic")
     record = samples.audit("refused", synthetic=pairs)
+    record.counts.flagged = pairs
     row = {
         "detector": record.detectors[0].name, "score": 9.0, "distance": 0.01, "p_value": 1e-4, "q_value": 1e-3,
         "p_upper": 1e-4, "eidetic_k": 1, "eidetic_patients": 1, "flagged": True, "suspect": False, "relation": "copy",
@@ -119,7 +121,7 @@ def memory(profile: Path) -> float:
     return total * 1024 / 1e6
 
 
-def opened(work: Path) -> dict[str, float]:
+def opened(work: Path) -> dict[str, Any]:
     """What a reviewer waits for."""
     with Browser(work / "profile", work) as browser:
         began = time.perf_counter()
@@ -129,7 +131,7 @@ def opened(work: Path) -> dict[str, float]:
         waits = [
             browser.ask(PRESS.replace("KEY", key)) for key in ("1", "4", "2", "ArrowLeft", "u", "g") * 10
         ]
-        complaints = len(browser.complaints)
+        complaints = sorted(set(browser.complaints))
         return {
             "loaded_s": round(loaded, 2), "first_paint_ms": round(browser.ask(PAINT)),
             "key_ms_median": round(float(np.median(waits)), 1), "key_ms_worst": round(max(waits), 1),

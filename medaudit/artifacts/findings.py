@@ -44,9 +44,7 @@ _MATCH_FIELDS = [
     # of a flagged image: `copy` of a film, or `same-person`: no more alike than another film of the person can be
     pa.field("relation", pa.string()),
 ]
-_SURE_COLUMNS = {
-    field.name for field in _MATCH_FIELDS if not field.nullable
-}  # whatever version wrote the table
+_SURE_COLUMNS = {"detector", "score", "distance"}  # of every table of matches or of the reference
 # matches.parquet: one row per synthetic image in use, of the detector that found it most copy-like;
 # matches_by_detector.parquet: the same columns, one row per image and detector.
 MATCH_SCHEMA = pa.schema(_MATCH_FIELDS)
@@ -415,5 +413,5 @@ def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
     except (pa.ArrowException, OSError):
         table = None
     if table is None or not set(table.column_names) >= _SURE_COLUMNS:
-        raise ArtifactBroken(f"{artifact.path}: {name} is no table of matches; run the audit again")
+        raise ArtifactBroken(f"{artifact.path}: {name} is no table of matches; make the findings again")
     return table

@@ -123,6 +123,10 @@ class StorageFull(MedauditError):
     """The disk has no room for the output."""
 
 
+class SystemRefused(MedauditError):
+    """The operating system would not read or write a file, for a reason of its own."""
+
+
 class ReportLeak(MedauditError):
     """A report would have given away something it must not hold."""
 

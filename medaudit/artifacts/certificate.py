@@ -225,6 +225,15 @@ def day(text: str, option: str) -> calendar_date:
         raise UsageProblem(f"{option.removeprefix('--')} {text!r} is not YYYYMMDD") from None
 
 
+def is_day(text: str) -> bool:
+    """Whether a text is a date written YYYYMMDD."""
+    try:
+        day(text, "")
+    except UsageProblem:
+        return False
+    return True
+
+
 def read_certificate(path: Path) -> Certificate:
     """Read a certificate. Raises ReleaseBroken when it is absent or does not fit its schema."""
     try:

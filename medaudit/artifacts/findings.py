@@ -44,6 +44,7 @@ _MATCH_FIELDS = [
     # of a flagged image: `copy` of a film, or `same-person`: no more alike than another film of the person can be
     pa.field("relation", pa.string()),
 ]
+_SURE_COLUMNS = {"detector", "score", "distance"}  # of every table of matches or of the reference
 # matches.parquet: one row per synthetic image in use, of the detector that found it most copy-like;
 # matches_by_detector.parquet: the same columns, one row per image and detector.
 MATCH_SCHEMA = pa.schema(_MATCH_FIELDS)
@@ -412,5 +413,11 @@ def open_extraction(path: Path) -> tuple[Artifact, Extraction]:
 
 
 def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
-    """The table of matches of a findings artifact."""
-    return pq.read_table(artifact.file(name))
+    """The table of matches of a findings artifact. Raises ArtifactBroken for a file that holds none."""
+    try:
+        table = pq.read_table(artifact.file(name))
+    except (pa.ArrowException, OSError):
+        table = None
+    if table is None or not set(table.column_names) >= _SURE_COLUMNS:
+        raise ArtifactBroken(f"{artifact.path}: {name} is no table of matches; make the findings again")
+    return table

@@ -5,6 +5,7 @@ leaf is the line that `sha256sum` prints for the file, without its newline: hash
 by the bytes of their names.
 """
 
+import errno
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,12 @@ def digests(paths: Sequence[Path], progress: Progress = SILENT) -> list[str | No
 
 
 def _digest(path: Path) -> str | None:
-    return None if path.is_symlink() or not path.is_file() else file_sha256(path)
+    try:
+        return None if path.is_symlink() or not path.is_file() else file_sha256(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file can have this name
+            return None
+        raise
 
 
 def _tree(leaves: list[bytes]) -> bytes:

@@ -17,8 +17,13 @@ def load_or_make_key(path: Path) -> bytes:
 
     Raises UsageProblem when the file is readable by others or is no key.
     """
+    if path.is_dir():
+        raise UsageProblem(f"{path} is a folder; a key is one file, give another --key")
     if not path.exists():
-        _make_key(path)
+        try:
+            _make_key(path)
+        except (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError):
+            raise UsageProblem(f"no key can be made at {path}; give --key with a place of its own") from None
     return load_key(path)
 
 

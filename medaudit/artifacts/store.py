@@ -144,7 +144,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     """The manifest in these bytes; None when they hold none."""
     try:
         manifest = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeper than any reader goes
         return None
     if not isinstance(manifest, dict):
         return None
@@ -196,7 +196,9 @@ class Draft:
             try:
                 self.out.parent.mkdir(parents=True, exist_ok=True)
                 self._take_lock()
-            except (PermissionError, NotADirectoryError, FileExistsError):
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
                 raise UsageProblem(f"{self.out} cannot be written there; choose another --out") from None
             try:
                 if self.out.is_dir() and any(self.out.iterdir()):

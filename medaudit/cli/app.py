@@ -14,6 +14,7 @@ import typer
 
 from medaudit.cli import audits, cohorts, evidence, keys, ledger, models, review, words
 from medaudit.cli.helping import Group, dress, names
+from medaudit.cli.refused import refused, unreadable_name
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
 
@@ -64,6 +65,8 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. Nothing but the exit code and the streams comes out."""
     told = partial(show_error, as_json="--json" in arguments, command=_command_of(arguments))
     try:
+        if (problem := unreadable_name(arguments)) is not None:
+            raise problem
         code = int(app(args=arguments, prog_name="medaudit", standalone_mode=False) or 0)
         if code == _INTERRUPTED:  # typer turns the key into an exit code and says nothing
             raise KeyboardInterrupt
@@ -101,6 +104,9 @@ def _not_ours(error: Exception, told: Callable[[str, str, int], None]) -> int:
     if isinstance(error, MemoryError):
         told("MemoryFull", "not enough memory; use fewer images at a time", 1)
         return 1
+    if isinstance(error, OSError) and (known := refused(error)) is not None:
+        told(type(known).__name__, str(known), known.exit_code)
+        return known.exit_code
     # A value in a traceback may be a patient's: by default only the place in the code is shown.
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from medaudit import __version__
+from medaudit.cli.refused import one_line
 from medaudit.stages.outcome import Outcome
 
 _PLAIN_INTERVAL_S = 20.0
@@ -111,11 +112,11 @@ def show(command: str, outcome: Outcome, *, as_json: bool) -> None:
             "lines": list(outcome.lines),
             "data": dict(outcome.data),
         }
-        sys.stdout.write(json.dumps(_finite(body), ensure_ascii=False, default=str, allow_nan=False) + "\n")
+        _print_object(_finite(body))
         return
     console = Console(highlight=False)
     before = ""
-    for position, line in enumerate(outcome.lines):
+    for position, line in enumerate(map(one_line, outcome.lines)):
         is_verdict = position == 0 and "verdict" in outcome.data
         style = _VERDICT_STYLE.get(outcome.exit_code) if is_verdict else None
         bullet = line.startswith("- ")
@@ -140,10 +141,19 @@ def _wrapped(line: str, width: int) -> str:
 
 def show_error(name: str, message: str, exit_code: int, *, as_json: bool, command: str | None = None) -> None:
     """Print one line that says what is wrong and what to do."""
+    message = one_line(message)
     if as_json:
         body = {**_envelope(command, exit_code, ok=False), "error": name, "message": message}
-        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        _print_object(body)
     sys.stderr.write(f"{name}: {message}\n")
+
+
+def _print_object(body: Any) -> None:
+    """One object on one line, in UTF-8 or, where stdout is in another encoding, in ASCII."""
+    in_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(body, ensure_ascii=not in_utf8, default=str, allow_nan=False)
+    # a name in no encoding becomes the escape that JSON has for it
+    sys.stdout.write(text.encode("utf-8", errors="backslashreplace").decode() + "\n")
 
 
 def _envelope(command: str | None, exit_code: int, *, ok: bool) -> dict[str, Any]:

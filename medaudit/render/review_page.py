@@ -4,16 +4,18 @@ The page knows opaque items and nothing of what they are. Its policy lets nothin
 leave it as a file that the reviewer saves. Axes: (Y, X) pixels.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 from markupsafe import Markup
 
 from medaudit.render.alone import print_alone
-from medaudit.render.png import grey_png
+from medaudit.render.review_pictures import Encoder, Webp, encoder
+
+_TRIED = 16  # pairs that tell how large pictures get
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,23 @@ class Shown:
 
 
 def print_page(
-    page: str, pairs: Iterable[Shown], reasons: Mapping[str, str], schema: str, limits: tuple[int, int]
-) -> str:
-    """The page. `page` is its id, `schema` that of the file it exports, `limits` the longest note and name."""
+    page: str, pairs: Iterable[Shown], reasons: Mapping[str, str], schema: str, limits: tuple[int, int], webp: Webp,
+    count: int = 0,
+) -> str:  # fmt: skip
+    """The page. `page` is its id, `schema` that of the file it exports, `limits` the longest note and name.
+
+    `webp` writes a picture with loss where the page would grow too large. `count` pairs are expected, and the first of
+    them tell how the pictures are written; 0: as many as there are.
+    """
+    coming = iter(pairs)
+    first = list(islice(coming, _TRIED if count else None))
+    pictures = [one for pair in first for one in _pictures(pair)]
+    write = encoder(pictures, len(pictures) * (count or len(first)) // max(1, len(first)), webp)
     data = {
         "page": page,
         "schema": schema,
         "reasons": [list(one) for one in reasons.items()],
-        "items": [_item(one) for one in pairs],
+        "items": [_item(one, write) for one in chain(first, coming)],
     }
     return print_alone(
         "review",
@@ -56,15 +67,15 @@ def script_json(value: object) -> str:
     return text
 
 
-def _item(one: Shown) -> dict[str, str | None]:
+def _pictures(one: Shown) -> list[np.ndarray]:
+    return [picture for picture in (one.image, one.film, one.untouched) if picture is not None]
+
+
+def _item(one: Shown, write: Encoder) -> dict[str, str | None]:
     return {
         "item": one.item,
-        "image": _uri(one.image),
-        "film": _uri(one.film),
-        "untouched": None if one.untouched is None else _uri(one.untouched),
+        "image": write(one.image),
+        "film": write(one.film),
+        "untouched": None if one.untouched is None else write(one.untouched),
         "done": one.done,
     }
-
-
-def _uri(pixels: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(grey_png(pixels)).decode()}"

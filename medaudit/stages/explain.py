@@ -14,6 +14,10 @@ def run(asked: str = "") -> Outcome:
         told = (", ".join(names), "medaudit explain TERM says what one of them means")
         return Outcome(told, {"terms": [asdict(one) for one in terms()]})
     found = look_up(asked)
+    if found is None and (kind := _kind_of_copy(asked)) is not None:
+        return Outcome(
+            (f"{kind.term}: {kind.line}", "see: planted copy"), {**_plain(kind), "see": ["planted copy"]}
+        )
     if found is None:
         near = close_to(asked)
         hint = f"did you mean {_either(near)}?" if near else "medaudit explain lists the terms"
@@ -25,6 +29,14 @@ def run(asked: str = "") -> Outcome:
     if related:
         lines.append(f"see: {', '.join(related)}")
     return Outcome(tuple(lines), {**_plain(found), "see": related})
+
+
+def _kind_of_copy(asked: str) -> Term | None:
+    """A kind of planted copy by the name that an audit prints, such as `noise-0.05`."""
+    from medaudit.images.plants import BY_KIND
+
+    plant = BY_KIND.get(asked.strip().lower().replace(" ", "-"))
+    return None if plant is None else Term(plant.kind, f"A kind of planted copy: copies {plant.words}.")
 
 
 def _plain(term: Term) -> dict[str, object]:

@@ -84,13 +84,16 @@ def run(
 def _page(page: str, items: list[Item], theirs: Any, ours: Any, seed: int, progress: Progress) -> str:
     from medaudit.protocol.review_pairs import draw
     from medaudit.render.review_page import Shown, print_page
+    from medaudit.writers.raster import grey_webp
 
     def shown() -> Any:
         for item, one in zip(items, draw(items, theirs, ours, seed), strict=True):
             yield Shown(item.item, one.image, one.film, one.untouched, one.done)
             progress.advance()
 
-    return print_page(page, shown(), REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME))
+    return print_page(
+        page, shown(), REASONS, VERDICTS_SCHEMA, (LONGEST_NOTE, LONGEST_NAME), grey_webp, len(items)
+    )
 
 
 def flagged_images(audit: Artifact, record: Audit, synthetic: str | None = None) -> list[int]:

@@ -1,14 +1,16 @@
 """medaudit verify: checks a released folder with nothing but the folder. Runs on the receiver's machine."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import date as calendar_date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, letters, read_certificate
+from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, is_day, letters, read_certificate
 from medaudit.artifacts.certified_review import wrong_review
-from medaudit.artifacts.merkle import digests, merkle_root
-from medaudit.artifacts.signature import SIGNATURE
+from medaudit.artifacts.keys import PublicKey
+from medaudit.artifacts.merkle import merkle_root
+from medaudit.artifacts.received import manifest_bytes, wrong_files
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.errors import ArtifactBroken, CertificateExpired, ReleaseBroken, SignatureWrong, SourceMissing
 from medaudit.progress import SILENT, Progress
@@ -30,9 +32,16 @@ def run(folder: Path, *, key: str = "", on: str = "", progress: Progress = SILEN
     wanted = trusted(key) if key else None
     if not folder.is_dir():
         raise SourceMissing(f"{folder} is not a folder; give a released folder")
-    if not (folder / MANIFEST).is_file():
-        raise ReleaseBroken(f"{folder} has no {MANIFEST}; ask the sender for the whole release")
-    signed = (folder / MANIFEST).read_bytes()
+    try:
+        return _checked(folder, wanted, today, progress)
+    except PermissionError:
+        raise SourceMissing(f"{folder} holds a file that you may not read; run chmod -R u+rX on it") from None
+
+
+def _checked(
+    folder: Path, wanted: PublicKey | str | None, today: calendar_date, progress: Progress
+) -> Outcome:
+    signed = manifest_bytes(folder)
     signer = require_signature(folder, signed, wanted) if wanted else None
     try:
         artifact = open_artifact(folder, "release", verify=False)
@@ -41,7 +50,7 @@ def run(folder: Path, *, key: str = "", on: str = "", progress: Progress = SILEN
             f"{folder}: {MANIFEST} cannot be read; ask the sender for the release again"
         ) from None
     manifest = artifact.manifest
-    _require(folder, list(_wrong_files(folder, manifest["files"], progress)))
+    _require(folder, list(wrong_files(folder, manifest["files"], progress)))
     certificate = read_certificate(folder / CERTIFICATE)
     _require(
         folder, [*_wrong_certificate(certificate, manifest), *_wrong_images(folder, manifest, certificate)]
@@ -60,33 +69,6 @@ def run(folder: Path, *, key: str = "", on: str = "", progress: Progress = SILEN
     return Outcome(*told_by_verify(artifact, certificate, who, trusted=signer is not None), folder)
 
 
-def _wrong_files(folder: Path, files: dict[str, str], progress: Progress) -> Iterator[str]:
-    """Files that are missing, changed, renamed, added, or not plain files inside the folder."""
-    progress.start("verify", len(files))
-    outside = {
-        name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
-    }
-    yield from (f"{name} points outside the folder" for name in sorted(outside))
-    inside = sorted(set(files) - outside)
-    found = dict(zip(inside, digests([folder / name for name in inside], progress), strict=True))
-    strangers = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or not path.is_dir()
-    }
-    known = {*files, MANIFEST, SIGNATURE}
-    added = {name: path for name, path in strangers.items() if name not in known}
-    missing = [name for name in inside if found[name] is None]
-    again = dict(zip(digests(list(added.values()), SILENT), added, strict=True)) if missing else {}
-    for name in inside:
-        if found[name] is None:
-            moved = again.get(files[name])
-            yield f"{name} is missing" + (f": it was renamed to {moved}" if moved else "")
-        elif found[name] != files[name]:
-            yield f"{name} was changed"
-    yield from (f"{name} was added" for name in added)
-
-
 def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) -> Iterator[str]:
     """What the certificate says otherwise than the manifest, or that it clears nothing."""
     review = certificate.review
@@ -97,6 +79,8 @@ def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) ->
         or certificate.counts.flagged != cleared
     ):
         yield f"{CERTIFICATE} does not say that the release is supported"
+    if certificate.expires and not is_day(certificate.expires):
+        yield f"{CERTIFICATE} names a last day that is none"
     if review:
         yield from (f"{CERTIFICATE} {what}" for what in wrong_review(review))
     if (review.review_id if review else None) != manifest["lineage"].get("review"):
@@ -121,7 +105,8 @@ def _wrong_images(folder: Path, manifest: Mapping[str, Any], certificate: Certif
     from medaudit.writers.papers import CARD, LISTING
 
     form, count = manifest["settings"].get("format"), manifest.get("images")
-    if form not in FORMATS or not isinstance(count, int):
+    most = len(manifest["files"]) if form != "npz" else sys.maxsize  # one file holds them all
+    if form not in FORMATS or not isinstance(count, int) or not 0 <= count <= most:
         yield f"{MANIFEST} names no known format or count"
         return
     expected = {*image_names(form, count), CERTIFICATE, CARD, *([] if form == "npz" else [LISTING])}

@@ -10,8 +10,9 @@ import re
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from io import SEEK_END
 from pathlib import Path
-from typing import get_args
+from typing import BinaryIO, get_args
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
@@ -47,6 +48,8 @@ _WRITTEN = frozenset(SYNTAXES.values())
 _HEADER = 8192  # bytes; medaudit's headers take about two thousand
 _PIXELS = bytes.fromhex("e07f1000") + b"OW\0\0"
 _LENGTH_OF_META = slice(140, 144)  # it follows from the length of the image's own UID
+_PREAMBLE = 128  # bytes before DICM, PS3.10 7.1
+_UNDEFINED, _DELIMITER = 0xFFFFFFFF, bytes.fromhex("feffdde0")  # length of fragments, and what ends them
 _MOST_FORMS = 64  # of one release there are as many as views
 _in_order: set[tuple[str, bytes]] = set()
 
@@ -100,7 +103,9 @@ def _looked_at(path: Path, release_id: str, index: int, burned_in: str) -> str |
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning would tell a value; what is wrong is said below
-            dataset = dcmread(path, stop_before_pixels=True)
+            with path.open("rb") as stream:
+                dataset = dcmread(stream, stop_before_pixels=True)
+                bare = dataset.preamble == bytes(_PREAMBLE) and _ends_with_pixels(stream)
             if dataset.file_meta.get("TransferSyntaxUID") not in _WRITTEN:
                 return "is not in a transfer syntax that medaudit writes"
             elements = {int(tag): dataset.get_item(tag) for tag in dataset.keys()}  # noqa: SIM118 -- iterating converts
@@ -113,9 +118,29 @@ def _looked_at(path: Path, release_id: str, index: int, burned_in: str) -> str |
             return said
     if strangers:
         return "carries an attribute that medaudit does not write"
+    if not bare:
+        return "carries bytes beside its attributes that medaudit does not write"
     if values[_UID] != instance_uid(release_id, index):
         return "belongs to another release or another place in it"
     return None if values[_BURNED_IN] == burned_in else SAID_OTHERWISE
+
+
+def _ends_with_pixels(stream: BinaryIO) -> bool:
+    """Whether the file, read up to its pixels, ends with them: by their length, or by the delimiter of fragments.
+
+    PS3.5 7.1.2 and A.4.
+    """
+    head = stream.read(12)  # tag, kind, two zero bytes, length
+    length, begin = int.from_bytes(head[8:], "little"), stream.tell()
+    end = stream.seek(0, SEEK_END)
+    if length != _UNDEFINED:
+        return end == begin + length
+    at, item = begin, b""
+    while item != _DELIMITER and at + 8 <= end:
+        stream.seek(at)
+        item, size = stream.read(4), int.from_bytes(stream.read(4), "little")
+        at += 8 + size
+    return item == _DELIMITER and at == end
 
 
 def _text(element: object) -> str:

@@ -65,6 +65,13 @@ def write_png(path: Path, image: np.ndarray, marks: dict[str, str], burned_in: s
     Image.fromarray(np.ascontiguousarray(image)).save(path, "PNG", pnginfo=info, compress_level=4)
 
 
+def grey_webp(pixels: np.ndarray, quality: int) -> bytes:
+    """(Y, X) uint8 → a WebP with loss, quality 0 to 100, that holds nothing but pixels."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "WEBP", quality=quality)
+    return stream.getvalue()
+
+
 def unmarked_png(path: Path, release_id: str, burned_in: str = "YES") -> str | None:
     """What is wrong with a released PNG's marks, in words; None when all is well.
 

@@ -207,3 +207,17 @@ def test_findings_from_before_usefulness_was_judged_still_open() -> None:
     body = audit_body()
     assert "utility" not in body
     assert Audit.model_validate(body).utility is None
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1junk", None])
+def test_a_table_that_is_none_is_named_even_when_the_manifest_fits(
+    tmp_path: Path, data: bytes | None
+) -> None:
+    with Draft(tmp_path / "A", Request("findings", {})) as draft:
+        if data is None:
+            pq.write_table(pa.table({"patient": ["x"]}), draft.file(MATCHES))
+        else:
+            draft.file(MATCHES).write_bytes(data)
+        artifact = draft.commit()
+    with pytest.raises(ArtifactBroken, match="no table of matches"):
+        read_matches(artifact)

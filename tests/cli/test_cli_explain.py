@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from medaudit.cli.app import run
+from medaudit.images.plants import BY_KIND
 from medaudit.render.glossary import close_to, look_up, terms
 
 HEAVY = ("torch", "monai", "numpy", "pyarrow", "matplotlib", "jinja2")
@@ -71,6 +72,31 @@ def test_a_typo_is_answered_with_the_closest_terms(
     code, out, err = said(capsys, typed)
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert err.startswith(f"TermUnknown: {typed!r} is not a term") and repr(near) in err
+
+
+def test_every_kind_of_copy_that_an_audit_prints_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(BY_KIND) >= 30
+    for kind, plant in BY_KIND.items():
+        code, out, err = said(capsys, kind)
+        assert (code, err) == (0, "") and out.startswith(
+            f"{kind}: A kind of planted copy: copies {plant.words}."
+        )
+
+
+# What verdicts, releases, reviews and ledgers print and a first reader would ask for.
+PRINTED = (
+    "release-supported", "do-not-release", "inconclusive", "false alarms", "planted copies", "over-trained model",
+    "leading run", "suspect", "AUC", "unseen people", "film density", "film coverage", "utility", "power", "alpha",
+    "withheld", "pseudonym", "false discovery rate", "Merkle root", "fingerprint", "certificate", "signature",
+    "lineage", "text pass", "sensitivity", "specificity", "Cohen's kappa", "ledger", "withdrawal", "leak curve",
+    "exposure", "q-value",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", PRINTED)
+def test_what_is_printed_is_explained(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, *word.split())
+    assert (code, err) == (0, "") and len(out) > 40
 
 
 def test_a_word_like_no_term(capsys: pytest.CaptureFixture[str]) -> None:

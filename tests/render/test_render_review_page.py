@@ -12,6 +12,7 @@ from PIL import Image
 
 from medaudit.render.png import grey_png
 from medaudit.render.review_page import Shown, print_page, script_json
+from medaudit.writers.raster import grey_webp
 
 HOSTILE = "</script><script>alert(1)</script><!--<script>&amp;\u2028'\"<img src=x onerror=alert(1)>"
 
@@ -44,7 +45,7 @@ def picture(seed: int = 0) -> np.ndarray:
 
 def test_hostile_words_stay_words() -> None:
     shown = [Shown("0" * 16, picture(), picture(1), picture(2), HOSTILE)]
-    page = print_page(HOSTILE, shown, {"anatomy": HOSTILE}, HOSTILE, (2000, 80))
+    page = print_page(HOSTILE, shown, {"anatomy": HOSTILE}, HOSTILE, (2000, 80), grey_webp)
     found = Reader(page)
     assert found.tags.count("script") == 2 and found.tags.count("img") == 4
     data = json.loads(found.blocks[0])

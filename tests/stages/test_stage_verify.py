@@ -83,7 +83,6 @@ def test_one_flipped_bit_anywhere(copy: Path, form: str) -> None:
 
 def test_missing_added_renamed(copy: Path, form: str) -> None:
     name = IMAGE[form]
-    (copy / "images").mkdir(exist_ok=True)
     (copy / "notes.txt").write_text("hello")
     assert "notes.txt was added" in broken(copy)
     (copy / "notes.txt").unlink()

@@ -107,6 +107,14 @@
     return one.answer === null ? "open" : done(item) ? "answered: " + words[one.answer] : "reason missing";
   }
 
+  // What a printed page says in place of the buttons.
+  function onPaper(one) {
+    if (one.answer === null) return "Not answered.";
+    const why = data.reasons.find((reason) => reason[0] === one.reason);
+    return "Answer: " + words[one.answer] + (why ? ": " + why[1] : "") + "." + (one.withhold ? " To be left out." : "")
+      + (one.note.trim() ? "\nNote: " + one.note.trim() : "");
+  }
+
   function undo() {
     leaveNote();
     const last = state.undo.pop();
@@ -138,6 +146,7 @@
       const pressed = asking ? button.dataset.answer === "not-a-copy" : button.dataset.answer === one.answer;
       button.setAttribute("aria-pressed", String(pressed));
     });
+    el("said").textContent = onPaper(one);
     el("why").hidden = !asking && one.answer !== "not-a-copy";
     el("why").querySelectorAll("button").forEach((button) => {
       button.setAttribute("aria-pressed", String(one.answer === "not-a-copy" && one.reason === button.dataset.reason));

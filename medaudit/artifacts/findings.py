@@ -9,8 +9,10 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from medaudit.artifacts.records import RateRecord, Record, Verdict
+from medaudit.artifacts.second_looks import LedgerRecord, Remainder, WithoutFlags
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.artifacts.utility import UtilityRecord
 from medaudit.errors import ArtifactBroken
@@ -21,7 +23,6 @@ MATCHES = "matches.parquet"
 DETECTOR_MATCHES = "matches_by_detector.parquet"
 REFERENCE = "reference.parquet"
 
-Verdict = Literal["release-supported", "do-not-release", "inconclusive"]
 EXIT_CODES: dict[str, int] = {"release-supported": 0, "do-not-release": 10, "inconclusive": 20}
 
 _MATCH_FIELDS = [
@@ -58,23 +59,6 @@ REFERENCE_SCHEMA = pa.schema(
         pa.field("distance", pa.float64(), nullable=False),
     ]
 )
-
-
-class Record(BaseModel):
-    """A typed part of a finding; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RateRecord(Record):
-    """`count` of `of`, as value with its interval [low, high] at `confidence`."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-    of: int
-    confidence: float = 0.95
 
 
 class Counts(Record):
@@ -273,45 +257,6 @@ class Reidentification(Record):
     follow_up_pairs: int  # patients of T and H with several films, one pair each
     most_alike_follow_up: float | None
     known_again: KnownAgain | None  # None: no patient of T has two films that differ
-
-
-class Remainder(Record):
-    """The second look: S without the images that this audit flagged, judged at once with what is left of alpha."""
-
-    verdict: Verdict
-    reasons: list[str]
-    withheld: int  # images flagged by the first look
-    synthetic: int  # images that remain
-    distinct: int
-    flagged: int
-    suspects: int
-    cohort_rejects: bool
-    excess_p: float
-    run_p: float
-    minimum_power: float | None
-    hidden_copies: int | None
-    alpha: float  # of this look
-    enough: bool  # withholding alone makes the rest fit for release
-    wording: str
-
-
-class WithoutFlags(Record):
-    """What the audit would say were its flags cleared by people: all its other grounds, weighed by the same rule."""
-
-    verdict: Verdict
-    reasons: list[str]  # without a bound: none holds where people clear flags
-
-
-class LedgerRecord(Record):
-    """An audit under a site's ledger: its number, and what was released before and audited with it."""
-
-    number: int  # audits of the same training patients so far, this one included
-    site_alpha: float  # of which this audit's alpha is a part
-    releases: list[str]  # ids of the earlier releases
-    cohorts: list[str]  # of their synthetic cohorts
-    withheld: list[list[int]]  # rows of each that did not go out
-    released_before: int  # images of `counts.synthetic` that are not of S
-    flagged_before: int  # of `counts.flagged`
 
 
 class Audit(Record):

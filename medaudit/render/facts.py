@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
+from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction
+from medaudit.artifacts.records import Verdict
 from medaudit.render.allowed import Aggregate, Finite, PlainText
 from medaudit.render.drawn_facts import (
     CalibrationFacts,

@@ -1,6 +1,6 @@
 """The second page: what was not tested, what is held back, under which conditions, and who signs."""
 
-from medaudit.artifacts.findings import Verdict
+from medaudit.artifacts.records import Verdict
 from medaudit.render import wording as say
 from medaudit.render.document import Bullets, Facts, Paragraph, Section, SignOff
 from medaudit.render.facts import Summary

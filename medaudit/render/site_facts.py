@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaudit.artifacts.findings import Audit, Verdict
+from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.records import Verdict
 from medaudit.render.allowed import Aggregate, Finite, PlainText
 from medaudit.render.histogram import suppress
 

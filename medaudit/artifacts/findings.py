@@ -353,3 +353,13 @@ def open_extraction(path: Path) -> tuple[Artifact, Extraction]:
 def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
     """The table of matches of a findings artifact."""
     return pq.read_table(artifact.file(name))
+
+
+def patients_shown(artifact: Artifact) -> set[str]:
+    """Pseudonyms of the training patients that flagged images name, under any detector."""
+    named: set[str] = set()
+    for name in (MATCHES, DETECTOR_MATCHES):
+        if name in artifact.manifest["files"]:
+            matches = read_matches(artifact, name)
+            named.update(matches.filter(matches.column("flagged")).column("patient").to_pylist())
+    return named - {None}

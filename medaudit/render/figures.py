@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from medaudit.render.histogram import SMALLEST_CELL, Histogram
+from medaudit.render.histogram import Histogram
 from medaudit.render.png import grey_png
+from medaudit.render.svg import slim
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -52,7 +53,7 @@ def _canvas(width: float, height: float, layout: str = "constrained") -> Iterato
 def _svg(figure: "Canvas") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return slim(buffer.getvalue())
 
 
 def histogram(data: Histogram, label: str, line: float | None, line_name: str) -> bytes:
@@ -76,7 +77,7 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
                 hatch=hatch,
             )  # fmt: skip
             hidden = any(count is None for count in counts)
-            note = f" (under {SMALLEST_CELL} not shown)" if hidden else ""
+            note = " (small cells not shown)" if hidden else ""
             axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=colour)
             axis.set_ylabel("share (%)")
             axis.set_ylim(0, max(10.0, 1.08 * float(shares.max())))
@@ -229,7 +230,7 @@ def exposure_bars(images: Sequence[str], patients: Sequence[int | None]) -> byte
         places = range(len(images))
         axis.bar(places, [count or 0 for count in patients], width=0.7, color=SYNTHETIC)
         for place, count in zip(places, patients, strict=True):
-            words = f"under {SMALLEST_CELL},\nnot shown" if count is None else f"{count:,}"
+            words = "not\nshown" if count is None else f"{count:,}"
             axis.annotate(
                 words, (place, count or 0), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
                 fontsize=8.5, color=QUIET if count is None else INK,

@@ -83,6 +83,10 @@ def checked(summary: Summary) -> Section:
     blocks: list[Block] = []
     if summary.audit is not None:
         counts, audit = summary.audit.counts, summary.audit
+        if not counts.synthetic:
+            blocks.append(
+                Paragraph(text="Nothing: the cohort holds no synthetic image. What follows is the setting.")
+            )
         blocks.append(
             Paragraph(
                 text=f"All {say.counted(counts.synthetic, 'synthetic image')} were searched against all "

@@ -22,7 +22,7 @@ from medaudit.errors import (
 from medaudit.images.transforms import add_noise, mirror
 from medaudit.protocol.controls import Plants
 from medaudit.protocol.sides import Side
-from medaudit.stages import audit
+from medaudit.stages import audit, report
 from medaudit.stages.outcome import Outcome
 
 COPIED = (0, 7, 19, 33, 58)
@@ -205,6 +205,14 @@ def test_withheld_rows_are_left_out_and_alpha_shrinks(copies: Path) -> None:
     assert record.counts.flagged == 0 and record.verdict != "do-not-release"
     assert record.budget["familywise_each"] == pytest.approx(0.025 * 0.6 / 2 / len(DETECTORS))
     assert any("5 images were withheld" in line for line in outcome.lines)
+
+
+def test_the_kind_of_machine_is_recorded(unseen: Path, tmp_path: Path) -> None:
+    told = open_audit(unseen / "A")[0].manifest["environment"]
+    assert told["processor"] == "cpu" and told["packages"] > 20 and len(told["packages_sha256"]) == 64
+    report.run([unseen / "A"], tmp_path / "R")
+    text = (tmp_path / "R" / "report.html").read_text()
+    assert told["packages_sha256"] in text and "computed by cpu" in text
 
 
 def test_the_folder_is_taken(unseen: Path) -> None:

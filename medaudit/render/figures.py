@@ -172,6 +172,7 @@ def leak_curve(
             axis.annotate(
                 f"about {total:,.0f} in all", (0.02, total), xycoords=("axes fraction", "data"), xytext=(0, 3),
                 textcoords="offset points", ha="left", va="bottom", fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # no grid line through the words
             )  # fmt: skip
             top = max(top, total)
         axis.set_xlabel("images generated (number)")

@@ -251,7 +251,7 @@ def _extraction_rows(extraction: ExtractionFacts) -> list[KeyNumber]:
         KeyNumber(
             name="Training patients extracted from the model",
             value=Cell(text=say.whole(extraction.patients_extracted), value=extraction.patients_extracted),
-            interval=f"from {say.counted(extraction.generated, 'image')}",
+            interval=f"exact count, from {say.counted(extraction.generated, 'image')}",
             reference=Cell(
                 text=f"{say.whole(extraction.matched_holdout)} matches with unseen people",
                 value=extraction.matched_holdout,

@@ -19,6 +19,8 @@ def not_tested(summary: Summary) -> Section:
             "patients shown are counted by subgroup in the appendix, power is not."
             if summary.subgroups is not None
             else "power and flags are stated for all training patients together."
+            if summary.audit is not None
+            else "none was looked at."
         ),
     ]
     useful = summary.audit is not None and summary.audit.utility is not None

@@ -18,7 +18,11 @@ from medaudit.render.svg import slim
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-SYNTHETIC, UNSEEN, INK, QUIET = "#D55E00", "#0072B2", "#222222", "#767676"
+SYNTHETIC, UNSEEN, INK, QUIET = "#D55E00", "#0072B2", "#222222", "#707070"
+WRITTEN = {
+    SYNTHETIC: "#A84A00",
+    UNSEEN: UNSEEN,
+}  # the same as letters, which need more contrast than areas do
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -78,7 +82,7 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
             )  # fmt: skip
             hidden = any(count is None for count in counts)
             note = " (small cells not shown)" if hidden else ""
-            axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=colour)
+            axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=WRITTEN[colour])
             axis.set_ylabel("share (%)")
             axis.set_ylim(0, max(10.0, 1.08 * float(shares.max())))
             axis.margins(x=0)

@@ -13,6 +13,7 @@ import report_samples as samples
 from browser import Browser, chromium
 
 from medaudit.render import build
+from medaudit.render.figures import INK, QUIET, WRITTEN
 from medaudit.render.html import print_html
 from medaudit.render.pdf import print_pdf
 
@@ -48,6 +49,11 @@ def test_every_text_stands_out_in_light_dark_and_print() -> None:
         pairs += [(name, f"{name}-wash") for name in ("stop", "go", "wait")] + [("stop", "paper")]
         low = {pair: contrast(colours[pair[0]], colours[pair[1]]) for pair in pairs}
         assert min(low.values()) >= 4.5, low
+
+
+def test_letters_in_charts_stand_out() -> None:
+    colours = [INK, QUIET, *WRITTEN.values()]
+    assert min(contrast(colour.lower(), "#ffffff") for colour in colours) >= 4.5
 
 
 @pytest.mark.parametrize("case", ["refused", "supported", "inconclusive"])

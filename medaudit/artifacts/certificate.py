@@ -14,7 +14,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from medaudit.artifacts.certified_review import CertifiedReview
-from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord, RateRecord, Record, Verdict
+from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord
+from medaudit.artifacts.identifying import holds_pseudonym
+from medaudit.artifacts.records import RateRecord, Record, Verdict
 from medaudit.errors import ReleaseBroken, ReportLeak, UsageProblem
 
 CERTIFICATE = "certificate.json"
@@ -37,7 +39,6 @@ CONDITIONS = (
     "the marks that say the images are synthetic stay on every copy",
     "any further image from the same model is audited together with these before it is released",
 )
-_PSEUDONYM = re.compile(r"\b[a-z]-[0-9a-f]{16}\b")
 
 
 class CertifiedCounts(Record):
@@ -246,7 +247,7 @@ def read_certificate(path: Path) -> Certificate:
 
 def refuse_pseudonyms(texts: Iterable[str]) -> None:
     """Raise ReportLeak when a text that is to be handed out holds anything shaped like a keyed pseudonym."""
-    if any(_PSEUDONYM.search(text) for text in texts):
+    if any(holds_pseudonym(text) for text in texts):
         raise ReportLeak(
             "a text of the release would have held a patient's pseudonym; nothing was written. "
             "Look at the labels of the synthetic cohort"

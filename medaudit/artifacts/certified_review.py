@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Set
 
-from medaudit.artifacts.findings import RateRecord, Record
+from medaudit.artifacts.records import RateRecord, Record
 from medaudit.artifacts.review import REASONS, AgreementOfTwo, NamedAs, Reason, Review
 
 LEAST_SENSITIVITY = 0.5  # a bar under this would clear flags on the word of someone who tosses a coin

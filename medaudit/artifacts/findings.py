@@ -9,8 +9,10 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from medaudit.artifacts.records import RateRecord, Record, Verdict
+from medaudit.artifacts.second_looks import LedgerRecord, Remainder, WithoutFlags
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.artifacts.utility import UtilityRecord
 from medaudit.errors import ArtifactBroken
@@ -21,7 +23,6 @@ MATCHES = "matches.parquet"
 DETECTOR_MATCHES = "matches_by_detector.parquet"
 REFERENCE = "reference.parquet"
 
-Verdict = Literal["release-supported", "do-not-release", "inconclusive"]
 EXIT_CODES: dict[str, int] = {"release-supported": 0, "do-not-release": 10, "inconclusive": 20}
 
 _MATCH_FIELDS = [
@@ -59,23 +60,6 @@ REFERENCE_SCHEMA = pa.schema(
         pa.field("distance", pa.float64(), nullable=False),
     ]
 )
-
-
-class Record(BaseModel):
-    """A typed part of a finding; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RateRecord(Record):
-    """`count` of `of`, as value with its interval [low, high] at `confidence`."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-    of: int
-    confidence: float = 0.95
 
 
 class Counts(Record):
@@ -276,51 +260,6 @@ class Reidentification(Record):
     known_again: KnownAgain | None  # None: no patient of T has two films that differ
 
 
-class Remainder(Record):
-    """The second look: S without the images that this audit flagged, judged at once with what is left of alpha."""
-
-    verdict: Verdict
-    reasons: list[str]
-    withheld: int  # images flagged by the first look
-    synthetic: int  # images that remain
-    distinct: int
-    released_before: int = 0  # looked at beside them, not counted in `synthetic`, but in `distinct`
-    flagged: int
-    suspects: int
-    cohort_rejects: bool
-    excess_p: float
-    run_p: float
-    minimum_power: float | None
-    hidden_copies: int | None
-    alpha: float  # of this look
-    enough: bool  # withholding alone makes the rest fit for release
-    wording: str
-
-
-class WithoutFlags(Record):
-    """What the audit would say were its flags cleared by people: all its other grounds, weighed by the same rule."""
-
-    verdict: Verdict
-    reasons: list[str]  # without a bound: none holds where people clear flags
-
-
-class LedgerRecord(Record):
-    """An audit under a site's ledger: its number, and what was released before and audited with it."""
-
-    number: int  # audits of the same training patients so far, this one included
-    site_alpha: float  # of which this audit's alpha is a part
-    releases: list[str]  # ids of the earlier releases
-    cohorts: list[str]  # of their synthetic cohorts
-    withheld: list[list[int]]  # rows of each that did not go out
-    released_before: int  # images of `counts.synthetic` that are not of S
-    flagged_before: int  # of `counts.flagged`
-    flagged: list[list[tuple[int, int]]] = Field(default_factory=list)  # of each: these, by row and row of T
-    cleared: list[list[tuple[int, int]]] = Field(
-        default_factory=list
-    )  # of each: pairs that people had cleared
-    cleared_before: int = 0  # released images whose flags were those; not in `counts.flagged`
-
-
 class Audit(Record):
     """The whole of `audit.json`."""
 
@@ -421,3 +360,13 @@ def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
     if table is None or not set(table.column_names) >= _SURE_COLUMNS:
         raise ArtifactBroken(f"{artifact.path}: {name} is no table of matches; make the findings again")
     return table
+
+
+def patients_shown(artifact: Artifact) -> set[str]:
+    """Pseudonyms of the training patients that flagged images name, under any detector."""
+    named: set[str] = set()
+    for name in (MATCHES, DETECTOR_MATCHES):
+        if name in artifact.manifest["files"]:
+            matches = read_matches(artifact, name)
+            named.update(matches.filter(matches.column("flagged")).column("patient").to_pylist())
+    return named - {None}

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from medaudit.artifacts.findings import RateRecord, Record
+from medaudit.artifacts.identifying import holds_pseudonym
+from medaudit.artifacts.records import RateRecord, Record
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import ArtifactBroken, ReviewMismatch
 
@@ -35,7 +36,9 @@ Reason = Literal["anatomy", "objects", "position", "nobody", "other"]
 LONGEST_NOTE, LONGEST_NAME = 2000, 80
 _MOST_BYTES = 16 << 20
 R = TypeVar("R", bound=Record)
-_PSEUDONYM = re.compile(r"[a-z]-[0-9a-f]{16}", re.IGNORECASE)
+_CODE = re.compile(
+    r"[0-9a-f]{16}", re.IGNORECASE
+)  # no role or name needs one, be it a pseudonym's or a hash's
 _NAMED = re.compile(r"[\w .,'()&-]*")  # no slash, no @, nothing that a page or a path could be made of
 _LONG_NUMBER = re.compile(r"\d{5}|\d{2,4}-\d{1,2}-\d{1,4}|\d{1,2}\.\d{1,2}\.\d{2,4}")
 
@@ -55,7 +58,7 @@ def _is_day(text: str) -> str:
 
 def _publishable(text: str) -> str:
     """A role or name for the outside: no pseudonym, path, address, date or long number."""
-    if not _NAMED.fullmatch(text) or _PSEUDONYM.search(text) or _LONG_NUMBER.search(text):
+    if not _NAMED.fullmatch(text) or _CODE.search(text) or holds_pseudonym(text) or _LONG_NUMBER.search(text):
         raise ValueError("not a role or a name")
     return text
 

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from medaudit.artifacts.identifying import DATE, FILE_PATH, PSEUDONYM
+from medaudit.artifacts.identifying import DATE, FILE_PATH, holds_pseudonym
 from medaudit.linting.known import Known
 
 # Not paths: addresses, and signatures and keys in base64, which end in padding.
@@ -36,7 +36,7 @@ def found_in(
 def _complaints(
     text: str, known: Known, own: frozenset[str], paths: bool, dates: bool, depth: int
 ) -> Iterator[str]:
-    if PSEUDONYM.search(text) or PSEUDONYM.search(re.sub(r"\s+", "", text)):
+    if holds_pseudonym(text):
         yield "a pseudonym"
     plain = _NO_PATHS.sub("", text)
     if paths and any(match.group() not in own for match in FILE_PATH.finditer(plain)):

@@ -16,8 +16,8 @@ from medaudit.artifacts.findings import (
     LikenessRecord,
     SourceCheck,
     VarietyRecord,
-    WithoutFlags,
 )
+from medaudit.artifacts.second_looks import WithoutFlags
 from medaudit.config import AuditSettings
 from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.closeness import DETECTOR, Beside

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from medaudit import seeds
-from medaudit.artifacts.findings import Controls, GenerativeRecord, PlantedRecord, RateRecord
+from medaudit.artifacts.findings import Controls, GenerativeRecord, PlantedRecord
+from medaudit.artifacts.records import RateRecord
 from medaudit.config import PLANTED_KINDS, AuditSettings, planted_kinds
 from medaudit.images.intensity import full_range_unit, to_depth
 from medaudit.images.plants import BY_KIND, Donor, plant

@@ -5,7 +5,8 @@ The words are stats/next_steps'.
 
 from collections.abc import Sequence
 
-from medaudit.artifacts.findings import Audit, Remainder
+from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.second_looks import Remainder
 from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.audit_record import Case, audit_record, promised, without_line
 from medaudit.protocol.controls import Plants

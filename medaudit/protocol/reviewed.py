@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from medaudit.artifacts.findings import RateRecord
+from medaudit.artifacts.records import RateRecord
 from medaudit.artifacts.review import (
     AgreementOfTwo,
     Answer,

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.artifacts.cohort import Cohort, CohortWriter, open_cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds, LedgerRecord, Remainder
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds
+from medaudit.artifacts.second_looks import LedgerRecord, Remainder
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
 from medaudit.protocol.cleared import Pair

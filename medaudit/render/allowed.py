@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from medaudit.artifacts.identifying import FILE_PATH, PSEUDONYM
+from medaudit.artifacts.identifying import FILE_PATH, holds_pseudonym
 from medaudit.errors import ReportLeak
 
 # Control characters, and those that turn the direction of what follows: nobody sees them, and they can make a page
@@ -20,7 +20,7 @@ def plain_text(text: str) -> str:
 
     Characters that nobody sees are written out.
     """
-    if PSEUDONYM.search(text) or FILE_PATH.search(text) or len(text) > _LONGEST_TEXT:
+    if holds_pseudonym(text) or FILE_PATH.search(text) or len(text) > _LONGEST_TEXT:
         raise ReportLeak(
             "a sentence of the findings holds a pseudonym, a path or more text than a sentence; "
             "it cannot enter a report, run the audit again with this version"

@@ -21,7 +21,9 @@ from medaudit.render.guidance_map import coverage
 from medaudit.render.histogram import SMALLEST_CELL
 from medaudit.render.key_numbers import kind_name, leading, share
 from medaudit.render.known_again import known_again
+from medaudit.render.membership import membership
 from medaudit.render.pages import further_reasons
+from medaudit.render.subgroups import subgroups
 from medaudit.render.utility import utility
 
 _BUDGET_NAMES = {
@@ -105,7 +107,10 @@ def _histograms(audit: AuditFacts) -> list[Block]:
         f"The chart of detector {first.name} is on the first page. Each person of the reference counts once."
     )
     if any(one.ratios is not None and one.ratios.hides for one in audit.detectors):
-        note += f" Cells with fewer than {SMALLEST_CELL} are not shown, so that nobody's own distance can be read off."
+        note += (
+            f" Cells with fewer than {SMALLEST_CELL} are not shown, nor a second one where a total would give the "
+            "first away, so that nobody's own distance can be read off."
+        )
     charts.append(exposure_chart(audit))
     drawn = [chart for chart in charts if chart is not None]
     return [Paragraph(text=note, quiet=True), *drawn] if drawn else []
@@ -262,7 +267,10 @@ def extraction(summary: Summary) -> Section | None:
         return None
     items = (
         ("Images generated", say.whole(found.generated)),
-        ("Conditions used", say.whole(found.conditions)),
+        (
+            "Conditions used",
+            say.whole(found.conditions) if found.conditions else "none: the model takes none",
+        ),
         ("Smallest clique", say.counted(found.clique_size, "image")),
         ("Joined when their tile distance is under", say.number(found.edge_threshold)),
         ("Share of pairs of different people under it", say.percent(found.edge_false_rate)),
@@ -282,14 +290,16 @@ def extraction(summary: Summary) -> Section | None:
 
 # The appendix in order; a new section is one line here.
 SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
-    data,
-    results,
-    calibration,
     further_reasons,
+    data,
+    calibration,
     controls,
+    results,
     cohort_test,
     known_again,
     extraction,
+    membership,
+    subgroups,
     utility,
     coverage,
     limits,

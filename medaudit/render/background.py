@@ -3,7 +3,7 @@
 from medaudit.render import wording as say
 from medaudit.render.document import Block, Bullets, Cell, Commands, Facts, Paragraph, Section, Table
 from medaudit.render.facts import Summary
-from medaudit.render.histogram import SMALLEST_CELL
+from medaudit.render.histogram import NOT_SHOWN, SMALLEST_CELL
 
 
 def text(words: str) -> Cell:
@@ -54,7 +54,7 @@ def _at_hand(summary: Summary) -> list[Block]:
     roles = [cohort.role for cohort in summary.cohorts]
     table = Table(
         caption="What the cohorts hold, in images; refused are files, counted where a cohort was read from its source. "
-        f"Counts under {SMALLEST_CELL} are not shown in the shareable edition.",
+        f"The shareable edition shows no count under {SMALLEST_CELL}, nor a second one that would give it away.",
         columns=("What", "Value", *(_ROLES[role] for role in roles)),
         rows=tuple(
             (text(what), text(value), *(_shown_count(found, role) for role in roles))
@@ -86,7 +86,7 @@ def _shown_count(found: dict[str, int | None], role: str) -> Cell:
     if role not in found:
         return Cell(text="0", value=0)
     count = found[role]
-    return Cell(text=f"under {SMALLEST_CELL}") if count is None else figure(count)
+    return Cell(text=NOT_SHOWN) if count is None else figure(count)
 
 
 LIMITS = (
@@ -125,7 +125,10 @@ def provenance(summary: Summary) -> Section:
     if summary.release is not None:
         root = summary.release.merkle_root
         items.append(("Merkle root of the released files", root or "not stated by this release"))
-    items.append(("hardware", "not recorded: results do not depend on it beyond the last digits"))
+    items.append(("hardware", origin.hardware or "not recorded by the version that made these findings"))
+    if origin.packages_sha256 is not None:
+        packages = f"{say.whole(origin.packages)} packages, SHA-256 of their sorted name==version lines"
+        items.append((packages, origin.packages_sha256))
     if origin.seed is not None:
         items.append(("seed", str(origin.seed)))
     if summary.audit is not None:

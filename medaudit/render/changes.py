@@ -65,4 +65,7 @@ def _same(before: PreviousFacts) -> str:
         if words
     )
     version = "the same version of medaudit" if before.same_version else "another version of medaudit"
-    return f"{sentence[0].upper()}{sentence[1:]}; {version}."
+    alone = (
+        "" if same else " They share no cohort: nothing here shows that both are of one site and one model."
+    )
+    return f"{sentence[0].upper()}{sentence[1:]}; {version}.{alone}"

@@ -7,7 +7,7 @@ import numpy as np
 from medaudit.render import wording as say
 from medaudit.render.document import DRAWING, Cell, Figure, Table
 from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts
-from medaudit.render.histogram import Histogram
+from medaudit.render.histogram import NOT_SHOWN, Histogram
 from medaudit.render.key_numbers import kind_name, share
 from medaudit.stats.extrapolation import patients_after
 
@@ -37,8 +37,8 @@ def _histogram(detector: DetectorFacts, data: Histogram, what: str, axis: str, l
     cells = tuple(
         (
             Cell(text=f"{say.number(low)} to {say.number(high)}", value=low),
-            Cell(text="0 to 9" if ours is None else say.whole(ours), value=ours),
-            Cell(text="0 to 9" if theirs is None else say.whole(theirs), value=theirs),
+            Cell(text=NOT_SHOWN if ours is None else say.whole(ours), value=ours),
+            Cell(text=NOT_SHOWN if theirs is None else say.whole(theirs), value=theirs),
         )
         for low, high, ours, theirs in zip(
             data.edges, data.edges[1:], data.synthetic, data.unseen, strict=False
@@ -160,7 +160,7 @@ def exposure_chart(audit: AuditFacts) -> Figure | None:
     if found is None:
         return None
     rows = tuple(
-        (Cell(text=images), Cell(text="0 to 9" if count is None else say.whole(count), value=count))
+        (Cell(text=images), Cell(text=NOT_SHOWN if count is None else say.whole(count), value=count))
         for images, count in zip(found.images, found.patients, strict=True)
     )
     return Figure(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from medaudit.artifacts.findings import Verdict
+from medaudit.artifacts.records import Verdict
 
 SCHEMA = "medaudit.report/1"
 

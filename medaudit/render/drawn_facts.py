@@ -27,7 +27,7 @@ class CalibrationFacts(Aggregate):
 
 
 class ExposureFacts(Aggregate):
-    """How many training patients are named by how many flagged images; None is a cell of 0 to 9 that is not shown."""
+    """How many training patients are named by how many flagged images; None is a cell not shown."""
 
     images: tuple[str, ...]
     patients: tuple[int | None, ...]

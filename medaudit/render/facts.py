@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction, Verdict
+from medaudit.artifacts.findings import Audit, DetectorRecord, Extraction
+from medaudit.artifacts.records import Verdict
 from medaudit.render.allowed import Aggregate, Finite, PlainText
 from medaudit.render.drawn_facts import (
     CalibrationFacts,
@@ -27,6 +28,7 @@ from medaudit.render.drawn_facts import (
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
 from medaudit.render.review_facts import ReviewFacts
 from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
+from medaudit.render.subgroup_facts import SubgroupFacts
 from medaudit.render.utility_facts import UtilityFacts
 
 
@@ -269,7 +271,9 @@ class Origin(Aggregate):
     synthetic_id: str | None = None
     model_id: str | None = None
     commit: str | None = None  # of medaudit's source, where it is known
-    hardware: PlainText | None = None
+    hardware: PlainText | None = None  # kind of machine; None: not recorded by an earlier version
+    packages: int = 0  # that medaudit ran on, itself included
+    packages_sha256: str | None = None  # over their names and versions
 
 
 class Summary(Aggregate):
@@ -285,6 +289,7 @@ class Summary(Aggregate):
     previous: PreviousFacts | None = None
     cohorts: tuple[CohortFacts, ...] = ()
     review: ReviewFacts | None = None  # None: no one looked at the flags
+    subgroups: SubgroupFacts | None = None  # None: T was not given, or its films do not differ
 
     @property
     def verdict(self) -> Verdict:
@@ -330,6 +335,18 @@ def audit_facts(
         one_source=audit.source is None or not audit.source.differs,
         utility=None if audit.utility is None else UtilityFacts.model_validate(audit.utility),
     )
+
+
+def hardware_facts(recorded: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields of an Origin that tell on what the findings were made; none where it was not recorded."""
+    if not recorded:
+        return {}
+    words = "{system} on {architecture}, computed by {processor}, Python {python}".format_map(recorded)
+    return {
+        "hardware": words,
+        "packages": recorded["packages"],
+        "packages_sha256": recorded["packages_sha256"],
+    }
 
 
 def extraction_facts(extraction: Extraction) -> ExtractionFacts:

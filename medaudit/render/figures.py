@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from medaudit.render.histogram import SMALLEST_CELL, Histogram
+from medaudit.render.histogram import Histogram
 from medaudit.render.png import grey_png
+from medaudit.render.svg import slim
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-SYNTHETIC, UNSEEN, INK, QUIET = "#D55E00", "#0072B2", "#222222", "#767676"
+SYNTHETIC, UNSEEN, INK, QUIET = "#D55E00", "#0072B2", "#222222", "#707070"
+WRITTEN = {
+    SYNTHETIC: "#A84A00",
+    UNSEEN: UNSEEN,
+}  # the same as letters, which need more contrast than areas do
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -52,7 +57,7 @@ def _canvas(width: float, height: float, layout: str = "constrained") -> Iterato
 def _svg(figure: "Canvas") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return slim(buffer.getvalue())
 
 
 def histogram(data: Histogram, label: str, line: float | None, line_name: str) -> bytes:
@@ -76,8 +81,8 @@ def histogram(data: Histogram, label: str, line: float | None, line_name: str) -
                 hatch=hatch,
             )  # fmt: skip
             hidden = any(count is None for count in counts)
-            note = f" (under {SMALLEST_CELL} not shown)" if hidden else ""
-            axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=colour)
+            note = " (small cells not shown)" if hidden else ""
+            axis.set_title(f"{of:,} {name}{note}", loc="left", fontsize=9.5, color=WRITTEN[colour])
             axis.set_ylabel("share (%)")
             axis.set_ylim(0, max(10.0, 1.08 * float(shares.max())))
             axis.margins(x=0)
@@ -171,6 +176,7 @@ def leak_curve(
             axis.annotate(
                 f"about {total:,.0f} in all", (0.02, total), xycoords=("axes fraction", "data"), xytext=(0, 3),
                 textcoords="offset points", ha="left", va="bottom", fontsize=8.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # no grid line through the words
             )  # fmt: skip
             top = max(top, total)
         axis.set_xlabel("images generated (number)")
@@ -229,7 +235,7 @@ def exposure_bars(images: Sequence[str], patients: Sequence[int | None]) -> byte
         places = range(len(images))
         axis.bar(places, [count or 0 for count in patients], width=0.7, color=SYNTHETIC)
         for place, count in zip(places, patients, strict=True):
-            words = f"under {SMALLEST_CELL},\nnot shown" if count is None else f"{count:,}"
+            words = "not\nshown" if count is None else f"{count:,}"
             axis.annotate(
                 words, (place, count or 0), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
                 fontsize=8.5, color=QUIET if count is None else INK,

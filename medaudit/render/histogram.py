@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 # Cells under ten stay hidden, the threshold rule of statistical disclosure control (Hundepool et al. 2012, 5.2).
 SMALLEST_CELL = 10
+NOT_SHOWN = "not shown"  # of a hidden cell; "under 10" would be untrue of a second one hidden beside it
 
 
 class Histogram(BaseModel):
-    """Counts of two samples over common cells. A count of None is a cell of 0 to 9 that is not shown."""
+    """Counts of two samples over common cells. None is a cell not shown: under ten, or hidden beside one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

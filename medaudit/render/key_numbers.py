@@ -4,6 +4,7 @@ from medaudit.images.plants import BY_KIND
 from medaudit.render import wording as say
 from medaudit.render.document import Cell, KeyNumber, KeyNumbers, Section
 from medaudit.render.facts import AuditFacts, DetectorFacts, ExtractionFacts, RateFacts, Summary
+from medaudit.render.histogram import NOT_SHOWN
 from medaudit.stats.intervals import clopper_pearson
 
 
@@ -25,20 +26,40 @@ def leading(audit: AuditFacts) -> DetectorFacts:
 
 
 # What a board asks for and this audit does not measure: named, so that nobody takes silence for a zero.
-_NOT_TESTED = [
-    KeyNumber(
-        name="Membership: telling who was in training",
-        value=Cell(text="not tested"),
-        interval="none",
-        reference=Cell(text="0 % better than guessing", value=0),
-    ),
-    KeyNumber(
-        name="Patients with rare findings, by themselves",
-        value=Cell(text="not tested"),
-        interval="none",
-        reference=Cell(text="as for all patients"),
-    ),
-]
+_MEMBERSHIP = KeyNumber(
+    name="Membership: telling who was in training",
+    value=Cell(text="not tested"),
+    interval="none",
+    reference=Cell(text="0 % better than guessing", value=0),
+)
+
+
+def _rare_row(summary: Summary, audit: AuditFacts) -> KeyNumber:
+    """The rarest finding that is named, or that none was looked at."""
+    counts, found = audit.counts, summary.subgroups
+    labels = [group for group in found.groups if group.kind == "label"] if found is not None else []
+    if not labels or not counts.train_patients:
+        return KeyNumber(
+            name="Patients with rare findings, by themselves",
+            value=Cell(text="not looked at"),
+            interval="none",
+            reference=Cell(text="as for all patients"),
+        )
+    rarest = labels[0]
+    everyone = counts.patients_exposed / counts.train_patients
+    return KeyNumber(
+        name=f"Patients shown who have the rarest finding named ({rarest.name})",
+        value=Cell(
+            text=NOT_SHOWN
+            if rarest.shown is None
+            else f"{say.whole(rarest.shown)} of {say.whole(rarest.patients)}",
+            value=rarest.shown,
+        ),
+        interval=say.span(rarest.low, rarest.high) if rarest.shown is not None else NOT_SHOWN,
+        low=rarest.low,
+        high=rarest.high,
+        reference=Cell(text=f"{say.percent(everyone)} of all patients", value=everyone),
+    )
 
 
 def key_numbers(summary: Summary) -> Section:
@@ -46,7 +67,7 @@ def key_numbers(summary: Summary) -> Section:
     rows: list[KeyNumber] = []
     if summary.audit is not None:
         rows += _found_rows(summary.audit) + _control_rows(summary.audit) + _bound_rows(summary.audit)
-        rows += _NOT_TESTED
+        rows += [_MEMBERSHIP, _rare_row(summary, summary.audit)]
     if summary.extraction is not None:
         rows += _extraction_rows(summary.extraction)
     table = KeyNumbers(
@@ -230,7 +251,7 @@ def _extraction_rows(extraction: ExtractionFacts) -> list[KeyNumber]:
         KeyNumber(
             name="Training patients extracted from the model",
             value=Cell(text=say.whole(extraction.patients_extracted), value=extraction.patients_extracted),
-            interval=f"from {say.counted(extraction.generated, 'image')}",
+            interval=f"exact count, from {say.counted(extraction.generated, 'image')}",
             reference=Cell(
                 text=f"{say.whole(extraction.matched_holdout)} matches with unseen people",
                 value=extraction.matched_holdout,

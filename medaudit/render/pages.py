@@ -83,6 +83,10 @@ def checked(summary: Summary) -> Section:
     blocks: list[Block] = []
     if summary.audit is not None:
         counts, audit = summary.audit.counts, summary.audit
+        if not counts.synthetic:
+            blocks.append(
+                Paragraph(text="Nothing: the cohort holds no synthetic image. What follows is the setting.")
+            )
         blocks.append(
             Paragraph(
                 text=f"All {say.counted(counts.synthetic, 'synthetic image')} were searched against all "
@@ -120,13 +124,17 @@ def reasons(summary: Summary) -> Section:
     first, rest = _split_reasons(summary)
     if rest:
         first = (*first, f"{say.counted(len(rest), 'further remark')} in the appendix.")
-    return Section(title="Why", blocks=(Bullets(items=first),), page="first")
+    return Section(title="Why", blocks=(Bullets(items=tuple(map(say.together, first))),), page="first")
 
 
 def further_reasons(summary: Summary) -> Section | None:
     """What the first page had no room for."""
     rest = _split_reasons(summary)[1]
-    return Section(title="Further remarks", blocks=(Bullets(items=rest),)) if rest else None
+    return (
+        Section(title="Further remarks", blocks=(Bullets(items=tuple(map(say.together, rest))),))
+        if rest
+        else None
+    )
 
 
 def _split_reasons(summary: Summary) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from medaudit.artifacts.findings import Verdict
+from medaudit.artifacts.records import Verdict
 from medaudit.artifacts.review import NamedAs, Reason
 
 

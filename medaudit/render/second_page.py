@@ -1,8 +1,8 @@
 """The second page: what was not tested, what is held back, under which conditions, and who signs."""
 
-from medaudit.artifacts.findings import Verdict
+from medaudit.artifacts.records import Verdict
 from medaudit.render import wording as say
-from medaudit.render.document import Bullets, Facts, Paragraph, Section, SignOff
+from medaudit.render.document import Block, Bullets, Facts, Paragraph, Section, SignOff
 from medaudit.render.facts import Summary
 
 
@@ -13,9 +13,19 @@ def not_tested(summary: Summary) -> Section:
         "Linkage: whether someone with other data (films, reports, dates) could connect an image to a person.",
         "Membership: whether someone can tell that a given patient was among the training patients.",
         "Copies changed in other ways or more strongly than those planted; parts of a film copied into another.",
-        "Rare findings and subgroups by themselves; other modalities, views and image sizes.",
-        "Usefulness: whether the images are any good for teaching or research.",
+        "Other modalities, views and image sizes than those of these cohorts.",
+        "Rare findings and subgroups by themselves: "
+        + (
+            "patients shown are counted by subgroup in the appendix, power is not."
+            if summary.subgroups is not None
+            else "power and flags are stated for all training patients together."
+            if summary.audit is not None
+            else "none was looked at."
+        ),
     ]
+    useful = summary.audit is not None and summary.audit.utility is not None
+    if not useful:
+        items.append("Usefulness: whether the images are any good for teaching or research.")
     if summary.extraction is None:
         items.insert(
             1, "Attacks on the model: extraction by many generations and by text prompts was not run."
@@ -27,7 +37,11 @@ def not_tested(summary: Summary) -> Section:
     lead = Paragraph(
         text="Passing a test is evidence of resistance to that test only (EDPB Opinion 28/2024). Not covered:"
     )
-    return Section(title="What was not tested", blocks=(lead, Bullets(items=tuple(items))), page="second")
+    blocks: list[Block] = [lead, Bullets(items=tuple(items))]
+    if useful:
+        measured = "Whether the images are of use was measured: see Usefulness of the images in the appendix."
+        blocks.append(Paragraph(text=measured))
+    return Section(title="What was not tested", blocks=tuple(blocks), page="second")
 
 
 def withheld(summary: Summary) -> Section | None:
@@ -103,7 +117,9 @@ def next_steps(summary: Summary) -> Section | None:
     if summary.audit is None or not summary.audit.next_steps:
         return None
     return Section(
-        title="What would change it", blocks=(Bullets(items=summary.audit.next_steps),), page="second"
+        title="What would change it",
+        blocks=(Bullets(items=tuple(map(say.together, summary.audit.next_steps))),),
+        page="second",
     )
 
 

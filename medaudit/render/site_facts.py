@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaudit.artifacts.findings import Audit, Verdict
+from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.records import Verdict
 from medaudit.render.allowed import Aggregate, Finite, PlainText
 from medaudit.render.histogram import suppress
 
 _NOT_STATED = "not stated"
-_VIEWS = ("PA", "AP", "LATERAL", "LL", "RL", "LATERAL DECUBITUS", "OBLIQUE", "AP SUPINE")
+VIEWS = ("PA", "AP", "LATERAL", "LL", "RL", "LATERAL DECUBITUS", "OBLIQUE", "AP SUPINE")
 _POLARITIES = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -57,7 +58,7 @@ class PreviousFacts(Aggregate):
 
 
 class CohortFacts(Aggregate):
-    """A cohort that was at hand, as counts; a count of None is under ten and not shown."""
+    """A cohort that was at hand, as counts; a count of None is not shown."""
 
     role: Literal["train", "holdout", "synthetic"]
     images: int
@@ -99,7 +100,7 @@ def cohort_facts(
     used = [row for row in rows if row["mark"] is None]
     facts = [json.loads(row["facts"]) for row in used]
     words = {
-        "view": [_known(row["view"], _VIEWS) for row in used],
+        "view": [_known(row["view"], VIEWS) for row in used],
         "polarity": [_known(fact.get("photometric"), _POLARITIES) for fact in facts],
         "bits stored": [str(fact.get("bits_stored", _NOT_STATED)) for fact in facts],
         "transfer syntax": [

@@ -1,6 +1,6 @@
 """The three verdicts as a page names them."""
 
-from medaudit.artifacts.findings import Verdict
+from medaudit.artifacts.records import Verdict
 
 LABELS: dict[Verdict, str] = {
     "release-supported": "Release supported",

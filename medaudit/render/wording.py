@@ -1,6 +1,7 @@
 """Numbers as a lay reader meets them. The one place of the report where numbers are rounded."""
 
 import math
+import re
 
 NOT_RESOLVABLE = "not resolvable"
 
@@ -81,6 +82,11 @@ def fewer_than(rate: float) -> str:
     if top > base:
         return f"up to {whole(base)} in {whole(base)}"
     return f"fewer than {whole(top)} in {whole(base)}"
+
+
+def together(text: str) -> str:
+    """The text with no line break between a number and its percent sign."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def joined(words: list[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from medaudit.artifacts.environment import environment
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
     EXIT_CODES,
@@ -112,7 +113,7 @@ def run(
             write_record(draft.file(AUDIT_JSON), record)
             for name, table in found.items():
                 pq.write_table(table, draft.file(name))
-            draft.commit()
+            draft.commit(environment=environment(processor))
     record = open_audit(out)[1]
     data = record.model_dump(mode="json", by_alias=True)
     return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])

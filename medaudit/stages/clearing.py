@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medaudit.artifacts.certified_review import CertifiedReview, certified_review
-from medaudit.artifacts.findings import Audit, Bounds, WithoutFlags
+from medaudit.artifacts.findings import Audit, Bounds
 from medaudit.artifacts.review import Review, open_review
+from medaudit.artifacts.second_looks import WithoutFlags
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import NotReleasable, ReviewMismatch
 from medaudit.stages.review import tables_of

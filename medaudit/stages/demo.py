@@ -101,11 +101,11 @@ class _Steps:
         self._tell(extract.run(out / "model", seen, unseen, out / "extract", **drawn, **common))
         self._explain("report", "two pages for the board; pairs side by side for the data team")
         findings = [out / "audit", out / "extract"]
-        cohorts = site.Site(cohorts=(seen, unseen, out / "synthetic"))
-        self._tell(report.run(findings, out / "report", site=cohorts, progress=self.progress))
-        pairs: dict[str, Any] = {"train": out / "train", "synthetic": out / "synthetic"}
-        pairs |= {"edition": "confidential", "progress": self.progress}
-        self._tell(report.run(findings, out / "report-confidential", **pairs))
+        cohorts = site.Site(cohorts=(out / "train", out / "holdout", out / "synthetic"))
+        told: dict[str, Any] = {"site": cohorts, "progress": self.progress}
+        self._tell(report.run(findings, out / "report", **told))
+        told |= {"train": out / "train", "synthetic": out / "synthetic"}
+        self._tell(report.run(findings, out / "report-confidential", edition="confidential", **told))
         return found
 
     def unseen_people(self, *, release_it: bool) -> Outcome:

@@ -87,7 +87,7 @@ def summarise(
 
     `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
     """
-    from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts
+    from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts, hardware_facts
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
@@ -107,6 +107,7 @@ def summarise(
             synthetic_id=lineage.get("synthetic"),
             model_id=lineage.get("model"),
             commit=stated["commit"],
+            **hardware_facts(manifest.get("environment")),
         ),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.cohort import Cohort, open_cohort
-from medaudit.artifacts.findings import open_audit
+from medaudit.artifacts.findings import open_audit, patients_shown
 from medaudit.artifacts.source_code import commit
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
@@ -17,6 +17,7 @@ from medaudit.stages.evidence import Evidence
 
 if TYPE_CHECKING:
     from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts
+    from medaudit.render.subgroup_facts import SubgroupFacts
 
 _ROLES = ("train", "holdout", "synthetic")
 
@@ -71,7 +72,18 @@ class Site:
             "release": self._release(evidence),
             "previous": self._previous(evidence),
             "cohorts": tuple(_cohort(role, cohort, hide) for role, cohort in self.opened(evidence)),
+            "subgroups": self._subgroups(evidence, hide),
         }
+
+    def _subgroups(self, evidence: Evidence, hide: bool) -> "SubgroupFacts | None":
+        from medaudit.render.site_facts import VIEWS
+        from medaudit.render.subgroup_facts import subgroup_facts
+
+        train = next((cohort for role, cohort in self.opened(evidence) if role == "train"), None)
+        if train is None or evidence.audit is None:
+            return None
+        rows = train.rows.select(["patient", "view", "labels", "mark"]).to_pylist()
+        return subgroup_facts(rows, patients_shown(evidence.audit[0]), VIEWS, hide)
 
     def _release(self, evidence: Evidence) -> "ReleaseFacts | None":
         from medaudit.render.site_facts import ReleaseFacts

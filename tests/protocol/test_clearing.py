@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medaudit.artifacts.findings import LedgerRecord
 from medaudit.artifacts.ledger import Ledger, people_sha256
+from medaudit.artifacts.second_looks import LedgerRecord
 from medaudit.errors import CohortMismatch, MedauditError, NotReleasable
 from medaudit.protocol.clearing import require_ledger_clearance
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medaudit.artifacts.findings import Remainder
+from medaudit.artifacts.second_looks import Remainder
 from medaudit.protocol.together import Earlier, Share, _new_alone
 from medaudit.stats.next_steps import NOTHING_LEFT, Rest, remainder_wording
 

@@ -89,3 +89,9 @@ def usual(
 
 
 UNSEEN = range(800, 824)
+
+
+def rewrite(folder: Path, name: str, images: np.ndarray, people: list[str | None], **facts: Any) -> None:
+    """Another cohort in the place of the one of this name, which is put aside."""
+    (folder / name).rename(folder / f"old-{name}")
+    write(folder / name, images, people, **facts)

@@ -20,9 +20,9 @@ from medaudit.artifacts.findings import (
     DetectorRecord,
     Duplicates,
     PlantedRecord,
-    RateRecord,
     write_record,
 )
+from medaudit.artifacts.records import RateRecord
 from medaudit.artifacts.store import Artifact, Draft, Request
 
 PATIENT_CANARY = "p-00c0ffee00c0ffee"  # a pseudonym of S itself

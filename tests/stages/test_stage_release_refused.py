@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from release_parts import IMAGES, PATIENT_CANARY, TRAIN_CANARY, make_audit, make_cohort
 
-from medaudit.artifacts.findings import LedgerRecord, open_audit, write_record
+from medaudit.artifacts.findings import open_audit, write_record
+from medaudit.artifacts.second_looks import LedgerRecord
 from medaudit.artifacts.store import Draft, Request
 from medaudit.cli.app import run as front
 from medaudit.errors import MedauditError, NotReleasable

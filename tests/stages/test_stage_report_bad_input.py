@@ -9,7 +9,14 @@ import report_samples as samples
 
 from medaudit.artifacts.findings import AUDIT_JSON, Audit
 from medaudit.artifacts.store import open_artifact
-from medaudit.errors import ArtifactBroken, CohortMismatch, ReportLeak, SourceMissing, UsageProblem
+from medaudit.errors import (
+    ArtifactBroken,
+    ArtifactKindMismatch,
+    CohortMismatch,
+    ReportLeak,
+    SourceMissing,
+    UsageProblem,
+)
 from medaudit.linting.pdf import read_pdf
 from medaudit.stages import report
 from medaudit.stages.site import Site
@@ -127,6 +134,40 @@ def test_what_belongs_to_other_findings_is_refused(tmp_path: Path) -> None:
             report.run([tmp_path / "A"], tmp_path / "R", **options)  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "R").exists()
+
+
+def test_what_is_given_as_the_audit_before_is_looked_at(tmp_path: Path) -> None:
+    samples.write_findings(tmp_path / "A", samples.audit("supported"))
+    samples.write_findings(tmp_path / "X", samples.extraction())
+    report.run([tmp_path / "A"], tmp_path / "earlier")
+    samples.write_findings(tmp_path / "edited", samples.audit("refused", synthetic=300))
+    path = tmp_path / "edited" / AUDIT_JSON
+    path.write_text(path.read_text().replace('"flagged": 281', '"flagged": 0'))
+    cases = [
+        ("earlier", ArtifactKindMismatch, "a report artifact; a findings is needed"),
+        ("X", ArtifactBroken, "holds no audit.json"),
+        ("edited", ArtifactBroken, "was changed"),
+        ("missing", ArtifactKindMismatch, "is not a folder"),
+    ]
+    for name, problem, words in cases:
+        with pytest.raises(problem, match=words):
+            report.run([tmp_path / "A"], tmp_path / "R", site=Site(previous=tmp_path / name))
+        assert not (tmp_path / "R").exists()
+
+
+def test_an_earlier_audit_of_another_site_is_not_passed_off_as_ours(tmp_path: Path) -> None:
+    samples.write_findings(tmp_path / "A", samples.audit("supported"))
+    other = {"train": "7" * 64, "holdout": "8" * 64, "synthetic": "9" * 64}
+    samples.write_findings(tmp_path / "other", samples.audit("refused", synthetic=300), other)
+    samples.write_findings(
+        tmp_path / "ours", samples.audit("refused", synthetic=300), {"synthetic": "9" * 64}
+    )
+    told = {}
+    for name in ("other", "ours"):
+        report.run([tmp_path / "A"], tmp_path / f"R-{name}", site=Site(previous=tmp_path / name))
+        told[name] = (tmp_path / f"R-{name}" / "report.html").read_text()
+    assert "nothing here shows that both are of one site" in told["other"]
+    assert "nothing here shows" not in told["ours"]
 
 
 def test_forbidden_words_are_found_even_in_a_report_that_stands(tmp_path: Path) -> None:

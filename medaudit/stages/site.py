@@ -44,9 +44,8 @@ class Site:
             "review_by": iso(self.review_by, "--review-by"),
             "signer_key": self.signer_key,
             "commit": commit(),
-            "cohorts": sorted(
-                role for role, _ in self.opened(evidence)
-            ),  # their ids follow from the findings
+            # their ids follow from the findings
+            "cohorts": sorted(role for role, _ in self.opened(evidence)),
         }
 
     def parents(self) -> dict[str, str]:

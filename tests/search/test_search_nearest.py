@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medaudit.search import engine, halves, looks, octets, projection, scanning
+from medaudit.search import engine, halves, looks, projection, scanning
+from medaudit.search import index as index_room
 from medaudit.search.engine import Asking, Search
 from medaudit.search.index import Index
 from medaudit.search.looks import Halves, Look, Single
@@ -88,7 +89,7 @@ def small(case: Case) -> Iterator[None]:
         patch.object(looks, "_CLOSE_LEAST", 1),
         patch.object(looks, "_WORTH", 1),
         patch.object(halves, "in_tiles", lambda: case.halves),
-        patch.object(octets, "_LEAST", 1 if case.octets else 1 << 20),
+        patch.object(index_room, "pays", lambda tiles, values: case.octets),
         patch.object(engine, "_SAMPLE_RANK", case.rank),
         patch.object(projection, "_LEAST", case.axes[0]),
         patch.object(projection, "_COARSE", case.axes[0]),

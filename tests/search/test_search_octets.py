@@ -64,5 +64,5 @@ def test_films_that_are_all_alike_have_a_unit() -> None:
 
 
 def test_nothing_is_looked_at_where_vectors_are_short_or_there_are_none() -> None:
-    assert pays(16, 256) and not pays(1, 512)
+    assert pays(1, 4096) and not pays(1, 512) and not pays(16, 4096)
     assert len(Octets.nothing(T, D).values) == 0

@@ -165,8 +165,8 @@ class Search:
     def _smallest_bounds(
         self, queries: Asking, look: Look, k: int, absent: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The smallest bounds of each query (G, W), their rows (-1 where unfilled), and what the bounds that were not
-        kept are at least (G,)."""
+        """The smallest bounds of each query (G, W), their rows (inf and -1 where unfilled), and what the bounds that
+        were not kept are at least (G,)."""
         count, none = len(queries), np.iinfo(look.kind).max
         width = max(1, min(look.kept(k), len(self.index)))
         best = np.empty((count, 2 * width), dtype=look.kind)
@@ -184,7 +184,8 @@ class Search:
         self._tiles(asking, look, keep)
         scanning.cut_to_width(best, rows, filled, limit)
         reach = np.where(limit == none, np.inf, look.numbers(limit).astype(np.float64))
-        return look.numbers(best[:, :width]), rows[:, :width], reach
+        rows = rows[:, :width]
+        return np.where(rows >= 0, look.numbers(best[:, :width]), np.float32(np.inf)), rows, reach
 
     def _first_limits(
         self, asking: torch.Tensor, look: Look, width: int, absent: np.ndarray, limit: np.ndarray

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medaudit.errors import IndexMismatch
-from medaudit.search import stored
+from medaudit.search import engine, halves, looks, stored
 from medaudit.search.index import Index
 from medaudit.search.nearest import nearest
 from medaudit.search.stored import grow, open_index, read_header
@@ -50,7 +50,17 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_asked_it_answers_as_one_in_memory_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("close", [False, True])
+def test_asked_it_answers_as_one_in_memory_does(
+    tmp_path: Path, limited: bool, close: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halves, "in_tiles", lambda: close)
+    monkeypatch.setattr(looks, "_WORTH", 1)
+    if limited:  # by a sample, so that most queries keep fewer bounds than there is room for
+        for name, value in (("_SPARE", 12), ("_KEPT", 2), ("_CLOSE_SPARE", 12), ("_CLOSE_LEAST", 20)):
+            monkeypatch.setattr(looks, name, value)
+        monkeypatch.setattr(engine, "_SAMPLE_RANK", 1)
     films = Films(vectors())
     kept = films.grow(tmp_path / "i")
     queries = vectors(100, 2)[-G:, None]

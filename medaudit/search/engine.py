@@ -31,6 +31,7 @@ _BLOCK = 1024  # references of a block, for the same reason
 _DEVICE_CELLS = 1 << 26  # bounds at once on another device than the processor
 _TOGETHER_BYTES = 1 << 20  # of queries that are settled together: what they are stays in the second cache
 _SAMPLE_RANK = 8  # bounds of a sample that lie below the first limit
+_SAMPLE_MOST = 1 << 15  # references of a sample: beyond, memory would not be flat
 _MORE = 3  # halves of W that are expected below it
 _PIVOTS, _LEADING = (
     256,
@@ -196,7 +197,7 @@ class Search:
         """
         count = len(self.index)
         size = -(-_SAMPLE_RANK * count // (_MORE * width // 2))
-        if size > count // 4 or self.device != "cpu":
+        if size > count // 4 or size > _SAMPLE_MOST or self.device != "cpu":
             return
         sample = np.linspace(0, count - 1, size).astype(np.int64)
         references = look.sample(sample)

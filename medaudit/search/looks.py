@@ -17,6 +17,7 @@ _SPARE = 192  # bounds kept beyond the multiple of k
 _KEPT = 8  # bounds kept for each neighbour asked for
 _MOST = 4096  # bounds kept beyond k at most
 _CLOSE_SPARE, _CLOSE_KEPT, _CLOSE_LEAST = 128, 4, 256  # the same for bounds on all axes, and at least
+_READ = 1024  # references of a sample that are read at once
 _WORTH = 64  # products of queries and poses for which references are turned into bfloat16
 
 
@@ -85,7 +86,8 @@ class Single:
 
     def sample(self, rows: np.ndarray) -> torch.Tensor:
         """The coarse axes."""
-        return torch.from_numpy(self._index.looks_at(rows)[0]).to(self._device).transpose(0, 1)
+        parts = [torch.from_numpy(self._index.looks_at(part)[0]) for part in _parts(rows)]
+        return torch.cat(parts).to(self._device).transpose(0, 1)
 
     def bounds(self, queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
         """The products."""
@@ -128,7 +130,8 @@ class Halves:
         """In bfloat16."""
         if self._all is not None:
             return self._all[:, torch.from_numpy(rows)]
-        return halves.of_references(*self._index.looks_at(rows))
+        parts = [halves.of_references(*self._index.looks_at(part)) for part in _parts(rows)]
+        return torch.cat(parts, dim=1)
 
     def bounds(self, queries: torch.Tensor, references: torch.Tensor) -> np.ndarray:
         """The products as they are."""
@@ -148,6 +151,11 @@ def look_at(index: Index, device: str, products: int) -> Look:
     if device == "cpu" and products >= _WORTH and halves.in_tiles():
         return Halves(index)
     return Single(index, device)
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    """Rows that are read and turned at once."""
+    return [rows[first : first + _READ] for first in range(0, len(rows), _READ)]
 
 
 def _next_float(limit: np.ndarray) -> np.ndarray:

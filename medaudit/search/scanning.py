@@ -76,7 +76,8 @@ def _under(low: np.ndarray, query: int, limit: int, columns: np.ndarray) -> int:
 def limits(
     low: np.ndarray, sample: np.ndarray, group: np.ndarray, absent: np.ndarray, rank: int, limit: np.ndarray
 ) -> None:
-    """limit (Q,): the `rank`-th smallest of a sample's bounds (Q, S); as it was where fewer than that count.
+    """limit (Q,): just above the `rank`-th smallest of a sample's bounds (Q, S), so that its ties are kept too; as it
+    was where fewer than that count.
 
     sample (S,): the rows of the sample.
     """
@@ -89,7 +90,7 @@ def limits(
                 size += 1
         if size >= rank:
             halve(values, rows, size, rank)
-            limit[query] = max(values[rank - 1], 0)
+            limit[query] = max(values[rank - 1], 0) + 1
 
 
 @compiled

@@ -259,6 +259,18 @@ def test_a_limit_of_a_sample_that_is_too_low_loses_nobody(monkeypatch: pytest.Mo
     assert np.array_equal(found.index, order)
 
 
+def test_films_repeated_in_the_sample_are_kept_and_not_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    references, swept = films(4000, 5, 16), []
+    references[::20] = references[0]  # so the limit of the sample is what 200 bounds are
+    sweep = Search._sweep
+    monkeypatch.setattr(
+        Search, "_sweep", lambda self, *asked: swept.append(len(asked[0])) or sweep(self, *asked)
+    )
+    monkeypatch.setattr(engine, "_SAMPLE_RANK", 1)
+    found = nearest(references[:1, None], ArrayBlocks(references), 5, reference_group=np.arange(4000))
+    assert found.index[0].tolist() == [0, 20, 40, 60, 80] and not swept
+
+
 @settings(max_examples=100, deadline=None)
 @given(cases(), st.integers(0, 8))
 def test_references_that_ask_themselves_answer_as_their_copies(case: Case, first: int) -> None:

@@ -197,7 +197,7 @@ class Search:
         """
         count = len(self.index)
         size = -(-_SAMPLE_RANK * count // (_MORE * width // 2))
-        if size > count // 4 or size > _SAMPLE_MOST or self.device != "cpu":
+        if not 0 < size <= min(count // 4, _SAMPLE_MOST) or self.device != "cpu":
             return
         sample = np.linspace(0, count - 1, size).astype(np.int64)
         references = look.sample(sample)

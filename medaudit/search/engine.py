@@ -33,10 +33,8 @@ _TOGETHER_BYTES = 1 << 20  # of queries that are settled together: what they are
 _SAMPLE_RANK = 8  # bounds of a sample that lie below the first limit
 _SAMPLE_MOST = 1 << 15  # references of a sample: beyond, memory would not be flat
 _MORE = 3  # halves of W that are expected below it
-_PIVOTS, _LEADING = (
-    256,
-    64,
-)  # queries that the others are brought together by, and the axes that tell how near
+_PIVOTS = 256  # queries that the others are brought together by
+_LEADING = 64  # axes that tell how near to these they are
 
 # Queries, first reference, bounds (Q, B), and the references of the tile in memory, read when first asked for.
 Visit = Callable[[slice, int, np.ndarray, Callable[[], Index]], None]
@@ -140,11 +138,9 @@ class Search:
     ) -> None:
         """Call `run` in each thread with its chunks of the queries (G, P, T, C)."""
         count, poses = asking.shape[:2]
-        cells = (
-            _WIDTH
-            if self.device == "cpu"
-            else max(_WIDTH, _DEVICE_CELLS // max(1, min(len(self.index), 1 << 16)))
-        )
+        cells = _WIDTH
+        if self.device != "cpu":
+            cells = max(_WIDTH, _DEVICE_CELLS // max(1, min(len(self.index), 1 << 16)))
         chunk = max(1, cells // poses)
         chunks = [slice(first, min(first + chunk, count)) for first in range(0, count, chunk)]
         threads = threads or torch.get_num_threads()
@@ -219,7 +215,7 @@ class Search:
         octets = self.index.octets
 
         def held(part: np.ndarray) -> None:
-            asked = octets.like(queries.vectors[part])
+            asked = octets.like(queries.vectors, part)
             kernels.settle(
                 part, queries.vectors, queries.point, low, kept, self.index.coarse, seen_again(self.index, look.second),
                 self.index.vectors, asked.values, asked.taken, octets.values, octets.taken, octets.unit,

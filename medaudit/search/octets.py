@@ -40,9 +40,9 @@ class Octets:
         """Of no references: there is no third look."""
         return _made(np.empty((0, tiles, values), dtype=np.float32), 0.0, 1.0)
 
-    def like(self, vectors: np.ndarray) -> "Octets":
-        """Queries (N, P, T, D) on the same steps."""
-        return _made(vectors, self.origin, self.unit)
+    def like(self, queries: np.ndarray, which: np.ndarray) -> "Octets":
+        """Some (N,) of the queries (G, P, T, D) on the same steps; none where there is no third look."""
+        return _made(queries[which if len(self.values) else which[:0]], self.origin, self.unit)
 
 
 def pays(tiles: int, values: int) -> bool:

@@ -273,6 +273,7 @@ class Audit(Record):
     bounds: Bounds
     duplicates: Duplicates
     patient_level: bool  # False: no patient ids, the verdict is capped at inconclusive
+    most_of_one: tuple[int, int] = (0, 0)  # images of the patient with the most, in T and in H
     budget: dict[str, float]  # how alpha was spent
     withheld: list[int] = Field(default_factory=list)  # rows of S set aside before this audit
     variety: VarietyRecord | None = None

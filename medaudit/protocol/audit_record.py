@@ -11,7 +11,6 @@ from medaudit.artifacts.findings import (
     Bounds,
     CohortTest,
     Counts,
-    DetectorRecord,
     Duplicates,
     LikenessRecord,
     SourceCheck,
@@ -19,23 +18,22 @@ from medaudit.artifacts.findings import (
 )
 from medaudit.artifacts.second_looks import WithoutFlags
 from medaudit.config import AuditSettings
-from medaudit.images.plants import KIND_WORDS
 from medaudit.protocol.closeness import DETECTOR, Beside
 from medaudit.protocol.controls import Evidence
 from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.examination import Examined, detector_record
 from medaudit.protocol.generative import Generated
+from medaudit.protocol.grounds import grounds_of
 from medaudit.protocol.reidentification import Related
 from medaudit.protocol.sides import Side
 from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
-from medaudit.stats.budget import Budget
 from medaudit.stats.duplicates import Variety, variety
 from medaudit.stats.intervals import Rate
 from medaudit.stats.likeness import likeness_sentences
-from medaudit.stats.matching import promised_false_alarms, union
-from medaudit.stats.reasons import CohortEvidence, SourceDoubt, generative_sentences, zero_found_wording
-from medaudit.stats.verdict import RELEASE_SUPPORTED, Grounds, decide
+from medaudit.stats.matching import union
+from medaudit.stats.reasons import CohortEvidence, generative_sentences, zero_found_wording
+from medaudit.stats.verdict import INCONCLUSIVE, RELEASE_SUPPORTED, Grounds, decide
 
 _PAIRS = 100  # of duplicates that are listed
 
@@ -74,36 +72,21 @@ class Case:
         """Images of the patient with the most, in T and in H."""
         return int(np.bincount(self.train.groups).max()), int(np.bincount(self.holdout.groups).max())
 
-    @property
-    def source_doubt(self) -> SourceDoubt | None:
-        """How T and H differ, when they do."""
-        found = self.source
-        return SourceDoubt(found.feature, found.p_value, found.level) if found and found.differs else None
-
 
 def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) -> Audit:
     """audit.json, with the verdict and its reasons; what follows from them is protocol/outlook's."""
     counts = _counts(case, examined)
     bounds = _bounds(case, counts, bool(withheld), case.variety.distinct)
     budget = examined[0].bench.budget
-    records = [detector_record(seen) for seen in examined]
-    grounds = _grounds(case, counts, bounds, records, budget)
-    verdict, reasons = decide(grounds)
     flagged = union([seen.judged.flagged for seen in examined])
     alike = case.beside.likeness(_own_faces(case, flagged))
-    return Audit(
+    undecided = Audit(
         schema_="medaudit.audit/1",
-        verdict=verdict,
-        reasons=[
-            *reasons,
-            *_generative(case),
-            *likeness_sentences(alike),
-            *_unread(case),
-            *_known_again(case),
-        ],
+        verdict=INCONCLUSIVE,
+        reasons=[],
         counts=counts,
         cohort_test=case.cohort[1],
-        detectors=records,
+        detectors=[detector_record(seen) for seen in examined],
         controls=case.controls.record,
         bounds=bounds,
         duplicates=_duplicates(case),
@@ -115,7 +98,17 @@ def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) 
         likeness=None if alike is None else LikenessRecord(detector=DETECTOR.name, **asdict(alike)),
         agreement=_agreement(case, examined),
         reidentification=case.related.record,
-        without_flags=_without_flags(grounds),
+        most_of_one=case.most_of_one,
+    )
+    grounds = grounds_of(undecided, case.settings)
+    verdict, reasons = decide(grounds)
+    remarks = [*_generative(case), *likeness_sentences(alike), *_unread(case), *_known_again(case)]
+    return undecided.model_copy(
+        update={
+            "verdict": verdict,
+            "reasons": [*reasons, *remarks],
+            "without_flags": without_flags(grounds),
+        }
     )
 
 
@@ -125,65 +118,12 @@ def _own_faces(case: Case, flagged: np.ndarray) -> np.ndarray:
     return np.sort(places[np.unique(case.groups[places], return_index=True)[1]])
 
 
-def promised(case: Case, budget: Budget) -> float:
-    """The share of unseen people that the flag rules promise to flag at most."""
-    return promised_false_alarms(
-        len(case.synthetic), budget.familywise_each, budget.fdr_each, budget.detectors
-    )
-
-
-def without_line(records: Sequence[DetectorRecord]) -> list[DetectorRecord]:
-    """The detectors under which no single image can be flagged: no tail, or exact duplicates among the unseen."""
-    return [record for record in records if record.tail_points is None or record.score_line is None]
-
-
-def _without_flags(grounds: Grounds) -> WithoutFlags | None:
+def without_flags(grounds: Grounds) -> WithoutFlags | None:
     """The same rule on the same grounds, were every flag cleared; a supported verdict then states no bound."""
     if not grounds.flagged:
         return None
     verdict, reasons = decide(replace(grounds, flagged=0, patients_exposed=0, same_person=0))
     return WithoutFlags(verdict=verdict, reasons=reasons[1:] if verdict == RELEASE_SUPPORTED else reasons)  # type: ignore[arg-type]
-
-
-def _grounds(
-    case: Case, counts: Counts, bounds: Bounds, records: Sequence[DetectorRecord], budget: Budget
-) -> Grounds:
-    found = case.variety
-    return Grounds(
-        synthetic=counts.synthetic,
-        train_images=counts.train_images,
-        train_patients=counts.train_patients,
-        holdout_images=counts.holdout_images,
-        holdout_patients=counts.holdout_patients,
-        flagged=counts.flagged,
-        patients_exposed=counts.patients_exposed,
-        same_person=case.related.record.same_person,
-        suspects=counts.suspects,
-        expected_suspects=sum(record.expected_suspects for record in records),
-        cohort=case.cohort[0],
-        power=case.controls.power,
-        required_power=case.settings.required_power,
-        negative=case.controls.negative,
-        negative_promise=promised(case, budget),
-        detectors_without_line=tuple(record.name for record in without_line(records)),
-        detectors_blind=tuple(
-            record.name for record in without_line(records) if record.fdr_needs > counts.synthetic
-        ),
-        detectors=budget.detectors,
-        duplicates_in_train=len(case.doubles.train),
-        duplicates_across=len(case.doubles.across),
-        most_of_one=case.most_of_one,
-        source=case.source_doubt,
-        distinct=found.distinct,
-        largest_group=found.largest,
-        patient_level=case.patient_level,
-        rate_upper=bounds.model_rate_upper,
-        hidden=bounds.hidden_copies,
-        sources=bounds.sources,
-        alpha=case.settings.alpha,
-        kind_words=KIND_WORDS,
-        unplanted=case.controls.unplanted,
-    )
 
 
 def _generative(case: Case) -> list[str]:

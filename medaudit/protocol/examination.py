@@ -16,10 +16,10 @@ from medaudit.protocol.described import Machine
 from medaudit.protocol.found import Found
 from medaudit.protocol.generative import NAME, Generated
 from medaudit.protocol.indexes import Index
-from medaudit.protocol.scoring import Bench, Judged
+from medaudit.protocol.scoring import Bench
 from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Side
-from medaudit.stats.flags import expected_suspects, fdr_needs, score_line
+from medaudit.stats.flags import Judged, expected_suspects, fdr_needs, score_line
 from medaudit.stats.matching import match_radius
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from medaudit.artifacts.findings import Audit
 from medaudit.artifacts.second_looks import Remainder
 from medaudit.images.plants import KIND_WORDS
-from medaudit.protocol.audit_record import Case, audit_record, promised, without_line
+from medaudit.protocol.audit_record import Case, audit_record
 from medaudit.protocol.controls import Plants
 from medaudit.protocol.described import Machine
 from medaudit.protocol.examination import Examined
+from medaudit.protocol.grounds import promised, without_line
 from medaudit.protocol.remainder import look_again
 from medaudit.protocol.utility import judge_utility
-from medaudit.stats.budget import Budget
 from medaudit.stats.next_steps import Rest, Standing, next_steps, remainder_wording
 from medaudit.stats.reasons import one_id_sentences
 
@@ -24,12 +24,12 @@ def whole_record(
 ) -> Audit:
     """audit.json: the record, the outcome of the second look where there is one, the next steps, and usefulness."""
     again = look_again(case, examined, plants, withheld, seed, machine)
-    record = _with_outlook(audit_record(case, examined, withheld), again, case, examined[0].bench.budget)
+    record = _with_outlook(audit_record(case, examined, withheld), again, case)
     found = judge_utility(case.synthetic, case.holdout, seed, machine.progress)
     return record.model_copy(update={"utility": found})
 
 
-def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget) -> Audit:
+def _with_outlook(record: Audit, again: Audit | None, case: Case) -> Audit:
     rest = None if again is None else _rest(again)
     counts, most = record.counts, case.most_of_one
     short = without_line(record.detectors)
@@ -46,7 +46,7 @@ def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget
         power=case.controls.power,
         kind_words=KIND_WORDS,
         required_power=case.settings.required_power,
-        negative_broken=case.controls.negative.low > promised(case, budget),
+        negative_broken=case.controls.negative.low > promised(record),
         without_line=bool(short),
         reference=min((detector.reference_size for detector in short), default=None),
         duplicates_in_train=record.duplicates.across_patients_in_train,
@@ -57,7 +57,7 @@ def _with_outlook(record: Audit, again: Audit | None, case: Case, budget: Budget
                 (counts.holdout_images, counts.holdout_patients, most[1]),
             )
         ),
-        source_differs=case.source_doubt is not None,
+        source_differs=record.source is not None and record.source.differs,
         patient_level=record.patient_level,
         distinct=case.variety.distinct,
     )

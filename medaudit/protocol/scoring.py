@@ -3,7 +3,7 @@
 Axes: G images that ask, R reference people.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,9 +15,8 @@ from medaudit.protocol.indexes import Index
 from medaudit.protocol.searching import search
 from medaudit.protocol.sides import Picked, Side
 from medaudit.stats.budget import Budget
-from medaudit.stats.flags import TailFit, benjamini_hochberg, familywise, fit_tail, suspects
-from medaudit.stats.matching import lone_flags
-from medaudit.stats.reference import conformal_p_values, draw_one_per_patient
+from medaudit.stats.flags import Judged, TailFit, fit_tail, judge
+from medaudit.stats.reference import draw_one_per_patient
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,6 @@ class People:
 
     train: np.ndarray
     holdout: np.ndarray
-
-
-@dataclass(frozen=True)
-class Judged:
-    """(G,) each: conformal p, Benjamini-Hochberg q, upper limit of the tail p (1 without a tail), and the flags."""
-
-    p: np.ndarray
-    q: np.ndarray
-    upper: np.ndarray
-    familywise: np.ndarray
-    fdr: np.ndarray
-    suspect: np.ndarray
-    lone: np.ndarray  # would be flagged as the only copy of the release
-
-    @property
-    def flagged(self) -> np.ndarray:
-        """Flagged by either rule that counts."""
-        return self.familywise | self.fdr
-
-    def without(self, spared: np.ndarray) -> "Judged":
-        """The same with no flag on the `spared` (G,) images."""
-        return replace(self, familywise=self.familywise & ~spared, fdr=self.fdr & ~spared)
 
 
 @dataclass(frozen=True)
@@ -64,18 +41,13 @@ class Bench:
 
     def judge(self, found: Found) -> Judged:
         """p-values, q-values and flags of images."""
-        p = conformal_p_values(found.score, self.people.score)
-        q = benjamini_hochberg(p)
-        upper = np.ones(len(p)) if self.tail is None else self.tail.upper_p(found.score)
-        alone, rate = self.budget.familywise_each, self.budget.fdr_each
-        return Judged(
-            p=p,
-            q=q,
-            upper=upper,
-            familywise=familywise(upper, self.count, alone),
-            fdr=q <= rate,
-            suspect=suspects(found.score, self.people.score),
-            lone=lone_flags(p, upper, self.count, alone, rate),
+        return judge(
+            found.score,
+            self.people.score,
+            self.tail,
+            self.count,
+            self.budget.familywise_each,
+            self.budget.fdr_each,
         )
 
 
@@ -113,6 +85,11 @@ def unseen_by(detector: Detector, people: People) -> People:
     return People(people.train[:0], people.holdout)
 
 
+def tail_of(reference: np.ndarray, detector: str, replicates: int, seed: int) -> TailFit | None:
+    """The tail of a detector's (R,) reference scores, from the audit's seed: the same whenever it is asked for."""
+    return fit_tail(reference, replicates=replicates, rng=seeds.generator(seed, "tail", detector))
+
+
 def set_up(
     train: Index, holdout: Side, people: People, k: int, count: int, budget: Budget, replicates: int, seed: int,
     machine: Machine,
@@ -126,7 +103,5 @@ def set_up(
     if len(people.holdout):
         parts.append(search(Picked(holdout, people.holdout), train, k, machine, f"{name}-holdout"))
     found = Found.joined(parts)
-    tail = fit_tail(
-        found.score, replicates=replicates, rng=seeds.generator(seed, "tail", train.detector.name)
-    )
+    tail = tail_of(found.score, train.detector.name, replicates, seed)
     return Bench(train.detector, k, found, tail, count, budget, people)

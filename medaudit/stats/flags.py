@@ -5,9 +5,11 @@ A larger score is more copy-like; +inf is an exact copy. STATISTICS 4.
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medaudit.stats.matching import lone_flags
 from medaudit.stats.reference import checked_scores, conformal_p_values
 from medaudit.stats.tail import TailFit, fit_tail
 
@@ -30,6 +32,55 @@ def familywise(upper_p: np.ndarray, count: int, alpha: float) -> np.ndarray:
     if count < 1 or not 0 < alpha < 1:
         raise ValueError("the release needs an image, and alpha must lie between 0 and 1")
     return upper_p * count <= alpha
+
+
+@dataclass(frozen=True)
+class Judged:
+    """(N,) each: conformal p, Benjamini-Hochberg q, upper limit of the tail p (1 without a tail), and the flags."""
+
+    p: np.ndarray
+    q: np.ndarray
+    upper: np.ndarray
+    familywise: np.ndarray
+    fdr: np.ndarray
+    suspect: np.ndarray
+    lone: np.ndarray  # would be flagged as the only copy of the release
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Flagged by either rule that counts."""
+        return self.familywise | self.fdr
+
+    def without(self, spared: np.ndarray) -> "Judged":
+        """The same with no flag on the `spared` (N,) images."""
+        return replace(self, familywise=self.familywise & ~spared, fdr=self.fdr & ~spared)
+
+
+def judge(
+    scores: np.ndarray,
+    reference: np.ndarray,
+    tail: TailFit | None,
+    count: int,
+    alpha_familywise: float,
+    alpha_fdr: float,
+) -> Judged:
+    """(N,) scores of one detector → p-values and flags; the one place where an image is flagged.
+
+    reference: (R,) scores of patients whom the model never saw; tail: fitted to them; count: images of the release,
+    over which the family-wise rule holds.
+    """
+    p = conformal_p_values(scores, reference)
+    q = benjamini_hochberg(p)
+    upper = np.ones(len(p)) if tail is None else tail.upper_p(scores)
+    return Judged(
+        p=p,
+        q=q,
+        upper=upper,
+        familywise=familywise(upper, count, alpha_familywise),
+        fdr=q <= alpha_fdr,
+        suspect=suspects(scores, reference),
+        lone=lone_flags(p, upper, count, alpha_familywise, alpha_fdr),
+    )
 
 
 def score_line(tail: TailFit | None, count: int, alpha: float) -> float:
@@ -101,6 +152,7 @@ def cross_fit_flags(
 
 
 __all__ = [
+    "Judged",
     "TailFit",
     "benjamini_hochberg",
     "cross_fit_flags",
@@ -108,6 +160,7 @@ __all__ = [
     "familywise",
     "fdr_needs",
     "fit_tail",
+    "judge",
     "score_line",
     "suspects",
 ]

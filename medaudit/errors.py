@@ -65,6 +65,14 @@ class ArtifactBroken(MedauditError):
     """An artifact is not whole: a file is missing or was changed since it was written."""
 
 
+class FindingsContradict(ArtifactBroken):
+    """Findings do not agree with themselves: a verdict, count or flag is not what the tables give."""
+
+
+class FindingsNotAuthentic(ArtifactBroken):
+    """Findings or a review do not carry the code that the site's key gives them."""
+
+
 class ArtifactKindMismatch(UsageProblem):
     """The folder is an artifact of another kind than the command needs, or none at all."""
 

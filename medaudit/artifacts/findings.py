@@ -22,6 +22,9 @@ EXTRACT_JSON = "extract.json"
 MATCHES = "matches.parquet"
 DETECTOR_MATCHES = "matches_by_detector.parquet"
 REFERENCE = "reference.parquet"
+# of images that were released before and audited again together with S: the same two tables
+RELEASED_MATCHES = "matches_released.parquet"
+RELEASED_BY_DETECTOR = "matches_released_by_detector.parquet"
 
 EXIT_CODES: dict[str, int] = {"release-supported": 0, "do-not-release": 10, "inconclusive": 20}
 
@@ -319,6 +322,16 @@ class Extraction(Record):
     new_patient_rate: float | None  # Good-Turing f1 / G
     patients_total_estimate: float | None  # Chao1
     wording: str
+    # what else the verdict rests on
+    train_images: int
+    flagged_images: int  # single images that match a training image beyond the reference
+    not_enumerated: int
+    edge_pairs: int  # pairs of held-out images from which the edge threshold was drawn
+    detectors_without_line: list[str]
+    duplicates_across: int
+    patient_level: bool
+    seen_share: float | None
+    alpha: float
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

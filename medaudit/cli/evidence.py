@@ -16,6 +16,7 @@ from medaudit.cli.options import (
     Quiet,
     RecordedBy,
     Seed,
+    SiteKey,
     Synthetic,
     WithRelease,
     refuse_unused,
@@ -71,6 +72,7 @@ def report(
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: names the flags it cleared.")
     ] = None,
+    key: SiteKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,10 +92,19 @@ def report(
             train=train,
             synthetic=synthetic,
             site=Site(
-                institution, protocol, date, review_by, signer_key, release, previous, tuple(cohort or ())
+                institution,
+                protocol,
+                date,
+                review_by,
+                signer_key,
+                release,
+                previous,
+                tuple(cohort or ()),
+                key,
             ),
             forbid=forbid,
             review=review,
+            key=key,
             progress=screen,
         ),
         as_json=as_json,
@@ -163,6 +174,7 @@ def release(
         typer.Option("--receiver", help="Who gets it, for the ledger: told when it is withdrawn."),
     ] = None,
     by: RecordedBy = "",
+    key: SiteKey = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -210,6 +222,7 @@ def release(
             copy_network=copy_network,
             forbid=forbid,
             review=review,
+            key=key,
             device=device,
             seed=seed,
             progress=screen,

@@ -68,6 +68,14 @@ Model = Annotated[
         help="Model folder: medaudit's, diffusers' or a MONAI bundle with safetensors.",
     ),
 ]
+SiteKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The site's key, medaudit.key; found beside the cohorts when not given.",
+    ),
+]
 CopyNetwork = Annotated[
     str | None,
     typer.Option(

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from medaudit.cli.options import Json, LedgerOption, Quiet, RecordedBy, RecordedDate, Seed, refuse_unused
+from medaudit.cli.options import (
+    Json,
+    LedgerOption,
+    Quiet,
+    RecordedBy,
+    RecordedDate,
+    Seed,
+    SiteKey,
+    refuse_unused,
+)
 from medaudit.cli.screen import carry_out
 from medaudit.errors import UsageProblem
 
@@ -47,6 +56,7 @@ def review(
     ledger: LedgerOption = None,
     by: RecordedBy = "",
     date: RecordedDate = "",
+    key: SiteKey = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -72,7 +82,9 @@ def review(
         )
         carry_out(
             "review",
-            lambda screen: run(audit, apply, out, page=page, reviewers=reviewers, sensitivity=sensitivity),
+            lambda screen: run(
+                audit, apply, out, page=page, reviewers=reviewers, sensitivity=sensitivity, site_key=key
+            ),
             as_json=as_json,
             quiet=quiet,
         )
@@ -94,7 +106,7 @@ def review(
     carry_out(
         "review",
         lambda screen: stage.run(
-            audit, train, synthetic, out, pairs=pairs, controls=controls, seed=seed, progress=screen
+            audit, train, synthetic, out, pairs=pairs, controls=controls, seed=seed, key=key, progress=screen
         ),
         as_json=as_json,
         quiet=quiet,

@@ -76,7 +76,14 @@ class Case:
 def audit_record(case: Case, examined: Sequence[Examined], withheld: list[int]) -> Audit:
     """audit.json, with the verdict and its reasons; what follows from them is protocol/outlook's."""
     counts = _counts(case, examined)
-    bounds = _bounds(case, counts, bool(withheld), case.variety.distinct)
+    weakest = case.controls.weakest
+    bounds = bounds_of(
+        counts,
+        case.variety.distinct,
+        weakest[1] if weakest else 0.0,
+        case.settings.alpha,
+        withheld=bool(withheld),
+    )
     budget = examined[0].bench.budget
     flagged = union([seen.judged.flagged for seen in examined])
     alike = case.beside.likeness(_own_faces(case, flagged))
@@ -188,17 +195,18 @@ def _agreement(case: Case, examined: Sequence[Examined]) -> AgreementRecord:
     )
 
 
-def _bounds(case: Case, counts: Counts, withheld: bool, distinct: int | None = None) -> Bounds:
+def bounds_of(
+    counts: Counts, distinct: int | None, power_low: float, alpha: float, *, withheld: bool
+) -> Bounds:
     """Only where nothing was flagged; and where copies were taken out before, the rest bounds no rate of the model.
 
     Images that are one and the same are one look at the model: the rate is bounded by the `distinct` ones. A model
     that copies one film over and over can be missed as a whole, so the rate holds from `sources` copied films on.
+    power_low: the smallest lower limit of power among the required kinds, 0 where none was measured.
     """
-    alpha, weakest = case.settings.alpha, case.controls.weakest
     if counts.flagged:
         wording = "copies were found, so no bound for a release without any applies"
         return Bounds(model_rate_upper=None, sources=None, hidden_copies=None, alpha=alpha, wording=wording)
-    power_low = weakest[1] if weakest else 0.0
     looks = counts.synthetic if distinct is None else distinct
     sources = None if withheld else sources_needed(looks, power_low, alpha)
     rate = None if sources is None else model_rate_upper(looks, power_low, alpha, sources)

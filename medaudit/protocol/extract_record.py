@@ -10,7 +10,14 @@ from medaudit.protocol.duplicates import Doubles
 from medaudit.protocol.matching_repeats import Matches, named_by_cliques, sightings
 from medaudit.protocol.repeats import Repeats
 from medaudit.protocol.sides import Side
-from medaudit.stats.extraction import ExtractionEvidence, decide_extraction, leak, seen_share, wording
+from medaudit.stats.extraction import (
+    EdgeLine,
+    ExtractionEvidence,
+    decide_extraction,
+    leak,
+    seen_share,
+    wording,
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,37 @@ def extraction_record(attack: Attack) -> Extraction:
         new_patient_rate=leaked.new_patient_rate,
         patients_total_estimate=leaked.patients_total,
         wording=wording(evidence),
+        train_images=evidence.train_images,
+        flagged_images=evidence.flagged_images,
+        not_enumerated=evidence.not_enumerated,
+        edge_pairs=repeats.line.pairs,
+        detectors_without_line=list(evidence.detectors_without_line),
+        duplicates_across=evidence.duplicates_across,
+        patient_level=evidence.patient_level,
+        seen_share=evidence.seen_share,
+        alpha=evidence.alpha,
+    )
+
+
+def evidence_of(record: Extraction) -> ExtractionEvidence:
+    """What the verdict rests on, read off the record; its own verdict and reasons are not looked at."""
+    return ExtractionEvidence(
+        generated=record.generated,
+        train_images=record.train_images,
+        clique_size=record.clique_size,
+        cliques=record.cliques,
+        matched_cliques=record.matched_cliques,
+        flagged_images=record.flagged_images,
+        patients=record.patients_extracted,
+        matched_holdout=record.matched_holdout,
+        cliques_in_holdout=record.cliques_in_holdout,
+        not_enumerated=record.not_enumerated,
+        line=EdgeLine(record.edge_threshold, record.edge_false_rate, record.edge_pairs),
+        detectors_without_line=tuple(record.detectors_without_line),
+        duplicates_across=record.duplicates_across,
+        patient_level=record.patient_level,
+        seen_share=record.seen_share,
+        alpha=record.alpha,
     )
 
 

@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medaudit.artifacts.cohort import Cohort, CohortWriter, open_cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, Bounds
+from medaudit.artifacts.findings import (
+    DETECTOR_MATCHES,
+    MATCHES,
+    RELEASED_BY_DETECTOR,
+    RELEASED_MATCHES,
+    Audit,
+    Bounds,
+)
 from medaudit.artifacts.second_looks import LedgerRecord, Remainder
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
@@ -33,8 +40,6 @@ from medaudit.stats.together import (
 )
 from medaudit.stats.verdict import RELEASE_SUPPORTED
 
-RELEASED_MATCHES = "matches_released.parquet"
-RELEASED_FLAGS = "flags_released_by_detector.parquet"
 _CHUNK_BYTES = 32 << 20
 
 
@@ -201,7 +206,7 @@ class Share:
         """The tables of S alone, and in one of their own the matches of the images that were released before.
 
         There `synthetic_id` is the row in the earlier cohort, `release` says which, `cleared` whether people had
-        cleared what would flag it (`spared`, positions among N + E). RELEASED_FLAGS: the flags of every detector.
+        cleared what would flag it (`spared`, positions among N + E).
         """
         if not self.earlier:
             return tables
@@ -209,8 +214,7 @@ class Share:
         for name in (MATCHES, DETECTOR_MATCHES):
             parted[name] = tables[name].filter(pc.less(tables[name].column("synthetic_id"), size))
         parted[RELEASED_MATCHES] = self._released(tables[MATCHES], size, spared)
-        flags = tables[DETECTOR_MATCHES].filter(tables[DETECTOR_MATCHES].column("flagged"))
-        parted[RELEASED_FLAGS] = self._released(flags, size, spared)
+        parted[RELEASED_BY_DETECTOR] = self._released(tables[DETECTOR_MATCHES], size, spared)
         return parted
 
     def _released(self, table: pa.Table, size: int, spared: np.ndarray) -> pa.Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from medaudit.artifacts.authentication import check_code, code_with, key_to_sign
 from medaudit.artifacts.environment import environment
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
@@ -55,12 +56,14 @@ def run(
     engine: str = LOCAL,
     ray_address: str | None = None,
     begin: Begin | None = None,
+    key: Path | None = None,
 ) -> Outcome:
     """Audit S against T with H as unseen people; the exit code is the verdict's.
 
     `withheld`: rows of S that will not be released; `alpha_spent`: what earlier audits used of alpha;
     `copy_network`: `train`, or an encoder's path; `keep_encoder`: where to keep the one that is trained;
     `engine`: local or ray, `ray_address`: of a cluster that runs. The engine leaves no trace in the findings.
+    `key`: the site's key, of which the findings carry a code; looked for beside the cohorts where it is not given.
     `begin`: asks a ledger for this audit's part of alpha and for what was released before (stages/recorded).
     Raises CohortMismatch, PatientInBothSplits, EmptyCohort, ReferenceTooSmall, DeviceUnavailable, UsageProblem,
     EncoderProblem, EngineUnavailable, ClusterLost.
@@ -76,6 +79,7 @@ def run(
     if len(sides[0]) < 2:
         raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
     check_memory(memory_bytes, sides[0])
+    secret = key_to_sign(key, (train, holdout, synthetic, out), sides[0].cohort.key, train)
     network = CopyNetwork.of(
         copy_network, keep_encoder, sides[0], settings.copynet, seed, processor, progress
     )
@@ -113,7 +117,8 @@ def run(
             write_record(draft.file(AUDIT_JSON), record)
             for name, table in found.items():
                 pq.write_table(table, draft.file(name))
-            draft.commit(environment=environment(processor))
-    record = open_audit(out)[1]
+            draft.commit(environment=environment(processor), seal=code_with(secret))
+    artifact, record = open_audit(out)
+    check_code(artifact, secret)
     data = record.model_dump(mode="json", by_alias=True)
     return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])

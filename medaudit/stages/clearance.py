@@ -4,11 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from medaudit.artifacts.cohort import Cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, EXIT_CODES, MATCHES, Audit, open_audit, read_matches
+from medaudit.artifacts.findings import DETECTOR_MATCHES, EXIT_CODES, MATCHES, Audit, read_matches
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.config import AuditSettings
 from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
 from medaudit.progress import Progress
+from medaudit.protocol.recheck import open_trusted_audit
 from medaudit.protocol.together import Begin
 from medaudit.stats.together import WAYS_OUT
 
@@ -18,23 +19,19 @@ _ADVICE = {
 }
 
 
-def audit_of(cohort: Cohort, path: Path) -> tuple[Artifact, Audit]:
-    """The audit at `path`. Raises CohortMismatch unless S is synthetic and the audit looked at this very S."""
+def audit_of(cohort: Cohort, path: Path, key: Path | None = None) -> tuple[Artifact, Audit]:
+    """The audit at `path`, authentic and in agreement with itself (protocol/recheck), of this very synthetic cohort.
+
+    Raises CohortMismatch for a real cohort and for the audit of another one.
+    """
     if cohort.artifact.manifest.get("origin") != "synthetic":
         raise CohortMismatch(
             f"{cohort.artifact.path} is not a synthetic cohort; only generated images are released"
         )
-    artifact, record = open_audit(path)
+    artifact, record = open_trusted_audit(path, key, (cohort.artifact.path,))
     if artifact.lineage.get("synthetic") != cohort.id:
         raise CohortMismatch(f"{path} is the audit of another cohort; run medaudit audit on this one")
     return artifact, record
-
-
-def settings_of(audit: Artifact) -> AuditSettings:
-    """The settings that an audit ran with."""
-    return AuditSettings(
-        **{name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
-    )
 
 
 def audit_the_rest(
@@ -52,6 +49,7 @@ def audit_the_rest(
     spared: Collection[int] = (),
     also: tuple[int, ...] = (),
     begin: Begin | None = None,
+    key: Path | None = None,
 ) -> tuple[Artifact, Audit]:
     """Set the flagged rows aside, but the `spared` ones whose flags people cleared, and those in `also`, and audit what
     is left into `out`, with what is left of the error budget."""
@@ -97,8 +95,9 @@ def audit_the_rest(
         alpha_spent=settings.alpha / 2,
         copy_network=copy_network,
         begin=begin,
+        key=key,
     )
-    return audit_of(cohort, out)
+    return audit_of(cohort, out, key)
 
 
 def rows_with_letters(cohort: Cohort, engine: str, progress: Progress) -> tuple[int, ...]:

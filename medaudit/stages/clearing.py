@@ -3,10 +3,12 @@
 The cohort test, the power, the controls and every other doubt of the audit decide as before.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medaudit.artifacts.authentication import require_authentic
 from medaudit.artifacts.certified_review import CertifiedReview, certified_review
 from medaudit.artifacts.findings import Audit, Bounds
 from medaudit.artifacts.review import Review, open_review
@@ -41,11 +43,17 @@ class Clearing:
         return {image for image, _ in self.pairs}
 
 
-def clearing_of(path: Path | None, audit: Artifact) -> Clearing | None:
-    """The review at `path`, None without one. Raises ReviewMismatch unless it is one of this very audit."""
+def clearing_of(
+    path: Path | None, audit: Artifact, key: Path | None = None, near: Iterable[Path] = ()
+) -> Clearing | None:
+    """The review at `path`, None without one; `key` and `near`: as for the audit (protocol/recheck).
+
+    Raises ReviewMismatch unless it is one of this very audit, FindingsNotAuthentic for one that was edited.
+    """
     if path is None:
         return None
     artifact, review = open_review(path)
+    require_authentic(artifact, key, (*near, audit.path))
     if artifact.lineage.get("audit") != audit.id:
         raise ReviewMismatch(f"{path} is the review of another audit; give the review of this one")
     if artifact.lineage.get("synthetic") != audit.lineage.get("synthetic"):

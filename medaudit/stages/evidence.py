@@ -13,18 +13,20 @@ from medaudit.artifacts.findings import (
     REFERENCE,
     Audit,
     Extraction,
-    open_audit,
-    open_extraction,
     read_matches,
 )
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
-from medaudit.stages.clearance import settings_of
+from medaudit.protocol.grounds import settings_of
+from medaudit.protocol.recheck import open_trusted_audit, open_trusted_extraction
 from medaudit.stages.clearing import Clearing, clearing_of, review_facts
 
 if TYPE_CHECKING:
     from medaudit.render.confidential import Details, Pictures
     from medaudit.render.facts import AuditFacts, Summary
+
+
+_TRUSTED = {"audit": open_trusted_audit, "extraction": open_trusted_extraction}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,16 @@ class Evidence:
         return known | self.parents()
 
 
-def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evidence:
-    """Open the folders given: at most one audit and one extraction, both about one training cohort; a review of it."""
+def open_evidence(
+    findings: Sequence[Path],
+    review: Path | None = None,
+    key: Path | None = None,
+    near: Sequence[Path] = (),
+) -> Evidence:
+    """Open the folders given: at most one audit and one extraction, both about one training cohort; a review of it.
+
+    Each is authentic and agrees with itself (protocol/recheck); `key` and `near` as there.
+    """
     if not findings:
         raise UsageProblem("no findings were given; name the folder of an audit or an extraction")
     opened: dict[str, Any] = {}
@@ -70,10 +80,12 @@ def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evide
             raise UsageProblem(f"{path} holds no audit and no extraction; a report is made from those")
         if kind in opened:
             raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
-        opened[kind] = open_audit(path) if kind == "audit" else open_extraction(path)
+        opened[kind] = _TRUSTED[kind](path, key, near)
     if review is not None and "audit" not in opened:
         raise UsageProblem("a review is about the flags of an audit; name that audit as well")
-    evidence = Evidence(**opened, clearing=clearing_of(review, opened["audit"][0]) if review else None)
+    evidence = Evidence(
+        **opened, clearing=clearing_of(review, opened["audit"][0], key, near) if review else None
+    )
     trained = {part[0].lineage.get("train") for part in (evidence.audit, evidence.extraction) if part}
     if len(trained) > 1:
         raise CohortMismatch("audit and extraction are about two training cohorts; report on each alone")

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medaudit.artifacts.authentication import check_code, code_with, key_to_sign
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.environment import environment
 from medaudit.artifacts.findings import (
@@ -19,7 +20,7 @@ from medaudit.artifacts.findings import (
     EXTRACT_JSON,
     MATCH_SCHEMA,
     MATCHES,
-    Extraction,
+    REFERENCE,
     open_extraction,
     write_record,
 )
@@ -32,7 +33,7 @@ from medaudit.protocol.belonging import check_real, open_sides
 from medaudit.protocol.described import Machine, check_memory
 from medaudit.protocol.duplicates import find_doubles
 from medaudit.protocol.engines import LOCAL, open_engine
-from medaudit.protocol.examination import match_table
+from medaudit.protocol.examination import match_table, reference_table
 from medaudit.protocol.extract_record import Attack, extraction_record, summary
 from medaudit.protocol.matching_repeats import half_of_alpha, match
 from medaudit.protocol.repeats import find_repeats
@@ -64,11 +65,13 @@ def run(
     memory_bytes: int = MEMORY_BYTES,
     engine: str = LOCAL,
     ray_address: str | None = None,
+    key: Path | None = None,
 ) -> Outcome:
     """Generate `count` images (or take the cohort `synthetic`), group the repeats, match them with T and H.
 
-    `engine` and `ray_address` as in `audit`. The exit code is the verdict's. Raises UsageProblem, CohortMismatch,
-    PatientInBothSplits, ReferenceTooSmall, EngineUnavailable, ClusterLost, and what loading the model raises.
+    `engine`, `ray_address` and `key` as in `audit`. The exit code is the verdict's. Raises UsageProblem,
+    CohortMismatch, PatientInBothSplits, ReferenceTooSmall, EngineUnavailable, ClusterLost, and what loading the model
+    raises.
     """
     if count < 2 or clique_size < 2:
         raise UsageProblem("count and clique size must be at least 2")
@@ -76,6 +79,7 @@ def run(
     cohorts = {"train": open_cohort(train), "holdout": open_cohort(holdout)}
     check_real(cohorts["train"], cohorts["holdout"])
     check_memory(memory_bytes, Side.of(cohorts["train"]))
+    secret = key_to_sign(key, (train, holdout, out), cohorts["train"].key, train)
     parents = {"model": _model_id(model), **{name: cohort.id for name, cohort in cohorts.items()}}
     settings = {"command": "extract", "clique_size": clique_size, "alpha": ALPHA, "neighbours": NEIGHBOURS}
     settings |= {"count": count} if synthetic is None else {}
@@ -91,8 +95,9 @@ def run(
             attack = _attack(*sides, clique_size, seed, machine)
             write_record(draft.file(EXTRACT_JSON), extraction_record(attack))
             _write_tables(draft, attack)
-            draft.commit(environment=environment(processor))
-    record: Extraction = open_extraction(out)[1]
+            draft.commit(environment=environment(processor), seal=code_with(secret))
+    artifact, record = open_extraction(out)
+    check_code(artifact, secret)
     data = record.model_dump(mode="json", by_alias=True)
     return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
 
@@ -110,10 +115,12 @@ def _attack(train: Side, holdout: Side, synthetic: Side, size: int, seed: int, m
 
 
 def _write_tables(draft: Draft, attack: Attack) -> None:
-    """A row per medoid, a row per image and detector, and who is in which clique (rows of S)."""
+    """A row per medoid, a row per image and detector, the reference, and who is in which clique (rows of S)."""
     train, synthetic, matches = attack.train, attack.synthetic, attack.matches
     everything = pa.concat_tables([match_table(seen, train, synthetic) for seen in matches.images])
     pq.write_table(everything, draft.file(DETECTOR_MATCHES))
+    people = [reference_table(seen, train, attack.holdout) for seen in matches.images]
+    pq.write_table(pa.concat_tables(people), draft.file(REFERENCE))
     medoids = MATCH_SCHEMA.empty_table()
     if matches.medoids:
         picked = synthetic.at(np.array(attack.repeats.cliques.medoids))

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from medaudit.artifacts.authentication import KEY_NAME
 from medaudit.artifacts.cohort import CohortWriter, open_cohort
 from medaudit.artifacts.pseudonyms import key_fingerprint, load_or_make_key, pseudonym
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
@@ -25,8 +26,6 @@ from medaudit.readers.settle import Ledger, settle
 from medaudit.readers.survey import films_per_patient
 from medaudit.stages.inspect import patients_line
 from medaudit.stages.outcome import Outcome
-
-KEY_NAME = "medaudit.key"
 
 
 def run(

@@ -66,7 +66,7 @@ def release(
     told = [checked_note("--receiver", receiver) for receiver in receivers]
     earlier = open_released(with_release)
     with book.held():
-        first, record = audit_of(open_cohort(synthetic), audit)
+        first, record = audit_of(open_cohort(synthetic), audit, options.get("key"))
         with Ledger(book.path, write=True) as ledger:
             about = require_ledger_clearance(ledger, first, record)
         again = partial(second_look, book.path, note, (first, record), earlier)

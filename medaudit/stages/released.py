@@ -16,6 +16,7 @@ from medaudit.errors import NotReleasable
 from medaudit.progress import Progress
 from medaudit.stages import linting
 from medaudit.stages.signing import seal_of, signer_of
+from medaudit.stages.verify import require_verifiable
 
 if TYPE_CHECKING:
     from medaudit.linting.known import Known
@@ -56,6 +57,11 @@ def write_release(
     if form != "npz":
         texts[LISTING] = listing(image_names(form, len(rows)), views, labels, looked)
     refuse_pseudonyms([*texts.values(), certificate.model_dump_json()])
+
+    def look(folder: Path) -> None:
+        linting.lint_release(folder, known, own_marks(request, cohort))
+        require_verifiable(folder, key.public if key else None)
+
     with Draft(out, request) as draft:
         write_images(draft.file, form, cohort.pixels, rows, views, labels, facts, progress, text_pass=looked)
         for name, text in texts.items():
@@ -67,7 +73,7 @@ def write_release(
         return draft.commit(
             images=len(rows), burned_in=letters(len(rows), looked), merkle_root=root,
             seal=seal_of(key, certificate) if key else None,
-            look=lambda folder: linting.lint_release(folder, known, own_marks(request, cohort)),
+            look=look,
         )  # fmt: skip
 
 

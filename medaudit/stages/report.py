@@ -30,21 +30,24 @@ def run(
     site: Site = NOTHING_STATED,
     forbid: Path | None = None,
     review: Path | None = None,
+    key: Path | None = None,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Write the report on an audit, an extraction, or both.
 
     `train` and `synthetic` give the pictures of the confidential edition; `site` what is said beside the findings;
-    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags. Every file is
-    looked through before it is put in place. Raises UsageProblem for findings given twice and for films with the
-    shareable edition, CohortMismatch for cohorts the findings were not made from, ReviewMismatch for a review of
-    another audit, ReportLeak when a file would hold what its edition may not.
+    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags; `key`: the
+    site's key, looked for beside the cohorts and the findings where it is not given. Every file is looked through
+    before it is put in place. Raises UsageProblem for findings given twice and for images with the shareable edition,
+    FindingsNotAuthentic and FindingsContradict for findings that were edited, CohortMismatch for cohorts they were not
+    made from, ReviewMismatch for a review of another audit, ReportLeak for a file with what its edition may not hold.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")
     if edition == "shareable" and (train is not None or synthetic is not None):
         raise UsageProblem("the shareable edition shows no films; leave --train and --synthetic out")
-    evidence = open_evidence(findings, review)
+    near = [path for path in (train, synthetic, *site.cohorts) if path]
+    evidence = open_evidence(findings, review, key, near)
     with_pictures = train is not None or synthetic is not None
     settings = {"edition": edition, "pictures": with_pictures, **site.settings(evidence)}
     request = Request("report", settings, parents={**evidence.parents(), **site.parents()})

@@ -5,11 +5,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from medaudit.artifacts.authentication import code_with, require_authentic
 from medaudit.artifacts.findings import (
     DETECTOR_MATCHES,
     MATCHES,
+    RELEASED_BY_DETECTOR,
+    RELEASED_MATCHES,
     Audit,
-    open_audit,
     read_matches,
     write_record,
 )
@@ -26,6 +28,8 @@ from medaudit.artifacts.review import (
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.protocol.grounds import settings_of
+from medaudit.protocol.recheck import open_trusted_audit
 from medaudit.stages.outcome import Outcome
 
 PAIRS, CONTROLS = 200, 27  # of 27 planted copies one may be missed where a sensitivity of 80 % is required
@@ -33,7 +37,7 @@ PAIRS, CONTROLS = 200, 27  # of 27 planted copies one may be missed where a sens
 
 def run(
     audit: Path, train: Path, synthetic: Path, out: Path | None = None, *, pairs: int = PAIRS, controls: int = CONTROLS,
-    seed: int = 0, progress: Progress = SILENT,
+    seed: int = 0, key: Path | None = None, progress: Progress = SILENT,
 ) -> Outcome:  # fmt: skip
     """Write the page of A: at most `pairs` flagged pairs of whole images, `controls` planted copies and as many pairs
     of different people, in an order drawn from the seed. Raises UsageProblem when nothing is flagged, CohortMismatch.
@@ -41,11 +45,11 @@ def run(
     from medaudit.protocol.review_pairs import controls as planted
     from medaudit.protocol.review_pairs import first_images, flagged_pairs, shuffled
     from medaudit.protocol.sides import Side
-    from medaudit.stages.clearance import settings_of
 
     if pairs < 1 or controls < 0:
         raise UsageProblem("--pairs is at least 1, and --controls not below 0")
-    artifact, record = open_audit(audit)
+    artifact, record = open_trusted_audit(audit, key, (train, synthetic))
+    secret = require_authentic(artifact, key, (train, synthetic))
     if not record.counts.flagged:
         raise UsageProblem(f"{audit} flags no image; there is nothing to review")
     theirs, ours = _cohorts(artifact, record, train, synthetic)
@@ -67,7 +71,7 @@ def run(
         with Draft(out, request) as draft:
             write_record(draft.file(KEY), Key(page=page, items=items))
             write_whole(draft.file(PAGE), _page(page, items, theirs, ours, seed, progress).encode())
-            draft.commit(images=len({image for image, _ in shown}), pairs=len(items))
+            draft.commit(images=len({image for image, _ in shown}), pairs=len(items), seal=code_with(secret))
     left = len({image for image, _ in found}) - len({image for image, _ in shown})
     lines = [
         f"{len(shown)} flagged pairs and {len(items) - len(shown)} controls on one page: {out / PAGE}",
@@ -103,12 +107,15 @@ def flagged_images(audit: Artifact, record: Audit, synthetic: str | None = None)
     return sorted({image for image, _ in flagged_pairs(tables_of(audit, record, synthetic))})
 
 
+def searched_images(audit: Artifact) -> list[int]:
+    """Rows of S that the audit searched."""
+    return read_matches(audit, MATCHES).column("synthetic_id").to_pylist()
+
+
 def tables_of(audit: Artifact, record: Audit, synthetic: str | None = None) -> list[Any]:
     """The tables of matches that name flagged pairs: of S, or of the earlier cohort of this id that was released."""
-    from medaudit.protocol.together import RELEASED_FLAGS, RELEASED_MATCHES
-
     of_s = synthetic in (None, audit.lineage["synthetic"])
-    names = (MATCHES, DETECTOR_MATCHES) if of_s else (RELEASED_MATCHES, RELEASED_FLAGS)
+    names = (MATCHES, DETECTOR_MATCHES) if of_s else (RELEASED_MATCHES, RELEASED_BY_DETECTOR)
     tables = [read_matches(audit, name) for name in names if name in audit.manifest["files"]]
     if of_s or record.ledger is None:
         return tables

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from medaudit.artifacts.authentication import check_code, code_with, require_authentic
 from medaudit.artifacts.certified_review import LEAST_SENSITIVITY
-from medaudit.artifacts.findings import open_audit, write_record
+from medaudit.artifacts.findings import write_record
 from medaudit.artifacts.review import REVIEW_JSON, Review, open_page, open_review, read_verdicts
 from medaudit.artifacts.store import Draft, Request, file_sha256, finished
 from medaudit.errors import ReviewMismatch, UsageProblem
+from medaudit.protocol.recheck import open_trusted_audit
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.review import flagged_images, tables_of
 
@@ -16,7 +18,7 @@ REVIEWERS, SENSITIVITY = 2, 0.8
 
 def run(
     audit: Path, verdicts: Sequence[Path], out: Path | None = None, *, page: Path | None = None,
-    reviewers: int = REVIEWERS, sensitivity: float = SENSITIVITY,
+    reviewers: int = REVIEWERS, sensitivity: float = SENSITIVITY, site_key: Path | None = None,
 ) -> Outcome:  # fmt: skip
     """Decide each flag of A by the verdicts of a page. Raises ReviewMismatch for verdicts that do not belong to the
     page, are not whole or come twice; nothing is written then. ArtifactBroken for an edited audit or key.
@@ -27,8 +29,9 @@ def run(
 
     if reviewers < 1 or not LEAST_SENSITIVITY <= sensitivity < 1:
         raise UsageProblem("--reviewers is at least 1, and --sensitivity at least 0.5 and below 1")
-    artifact, audited = open_audit(audit)
+    artifact, audited = open_trusted_audit(audit, site_key, ())
     made, key = open_page(page or audit.with_name(f"{audit.name}.review"))
+    secret = require_authentic(made, site_key, (audit,))
     if made.lineage.get("audit") != artifact.id:
         raise ReviewMismatch(f"{made.path} is a page of another audit; give this audit's with --page")
     read = [read_verdicts(path) for path in verdicts]
@@ -54,8 +57,11 @@ def run(
         record = review_of(key, read, answers, flagged, kept, bar)
         with Draft(out, request) as draft:
             write_record(draft.file(REVIEW_JSON), record)
-            draft.commit(cleared=record.cleared, stands=record.stands, withheld=record.withheld)
-    record = open_review(out)[1]
+            draft.commit(
+                cleared=record.cleared, stands=record.stands, withheld=record.withheld, seal=code_with(secret)
+            )
+    standing, record = open_review(out)
+    check_code(standing, secret)
     of_s = made.lineage["synthetic"] == artifact.lineage["synthetic"]
     return Outcome(
         tuple(_lines(record, audit, out, of_s)), record.model_dump(mode="json", exclude={"images"}), out

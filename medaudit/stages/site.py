@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.cohort import Cohort, open_cohort
-from medaudit.artifacts.findings import open_audit, patients_shown
+from medaudit.artifacts.findings import patients_shown
 from medaudit.artifacts.source_code import commit
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.protocol.recheck import open_trusted_audit
 from medaudit.stages.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Site:
     release: Path | None = None
     previous: Path | None = None
     cohorts: tuple[Path, ...] = ()
+    key: Path | None = None  # the site's, for the audit before
 
     def settings(self, evidence: Evidence) -> dict[str, Any]:
         """Everything of it that decides the report's bytes and is no artifact of its own. Raises UsageProblem."""
@@ -115,7 +117,7 @@ class Site:
 
         if self.previous is None:
             return None
-        artifact, record = open_audit(self.previous)
+        artifact, record = open_trusted_audit(self.previous, self.key, self.cohorts)
         if evidence.audit is None or artifact.id == evidence.audit[0].id:
             raise UsageProblem(f"{self.previous} is no earlier audit than the one reported on; give another")
         ours = evidence.audit[0]

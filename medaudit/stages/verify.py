@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import date as calendar_date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from medaudit.artifacts.keys import PublicKey
 from medaudit.artifacts.merkle import merkle_root
 from medaudit.artifacts.received import manifest_bytes, wrong_files
 from medaudit.artifacts.store import MANIFEST, open_artifact
-from medaudit.errors import ArtifactBroken, CertificateExpired, ReleaseBroken, SignatureWrong, SourceMissing
+from medaudit.errors import (
+    ArtifactBroken,
+    CertificateExpired,
+    NotReleasable,
+    ReleaseBroken,
+    SignatureWrong,
+    SourceMissing,
+)
 from medaudit.progress import SILENT, Progress
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.signing import require_signature, said_without_key, trusted, wrong_signer
@@ -67,6 +75,23 @@ def _checked(
             f"{folder}: the certificate ended on {certificate.expires}; ask the sender for one that holds"
         )
     return Outcome(*told_by_verify(artifact, certificate, who, trusted=signer is not None), folder)
+
+
+def require_verifiable(folder: Path, key: PublicKey | None) -> None:
+    """Check a release that is about to be put in place as a receiver will. Raises NotReleasable, SignatureWrong."""
+    signed = manifest_bytes(folder)
+    if key is not None:
+        require_signature(folder, signed, key)
+    manifest = open_artifact(folder, "release", verify=False).manifest
+    certificate = read_certificate(folder / CERTIFICATE)
+    wrong = next(
+        chain(_wrong_certificate(certificate, manifest), _wrong_images(folder, manifest, certificate)), None
+    )
+    if wrong or (key is not None and wrong_signer(certificate, key)):
+        raise NotReleasable(
+            f"the release would not pass medaudit verify ({wrong or 'its certificate names another key'}); "
+            "nothing was written: run the audit again"
+        )
 
 
 def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) -> Iterator[str]:

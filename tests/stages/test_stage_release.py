@@ -16,7 +16,6 @@ import pydicom
 import pytest
 from PIL import Image
 from release_parts import (
-    IMAGES,
     PATH_CANARY,
     PATIENT_CANARY,
     TRAIN_CANARY,
@@ -28,6 +27,7 @@ from release_parts import (
 )
 
 from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.findings import Counts
 from medaudit.errors import (
     CohortMismatch,
     MedauditError,
@@ -232,7 +232,7 @@ def test_withholding_cannot_mend_a_cohort_test(case: SimpleNamespace) -> None:
     make_audit(case.folder / "B", case.id, verdict="do-not-release", **parents)
     with pytest.raises(NotReleasable, match="no single image"):
         release.run(case.s, case.folder / "B", case.d, **call)
-    make_audit(case.folder / "C", case.id, verdict="do-not-release", flagged=tuple(range(IMAGES)), **parents)
+    make_audit(case.folder / "C", case.id, verdict="do-not-release", flagged=(0, 1, 2, 3, 4, 6), **parents)
     with pytest.raises(NotReleasable, match="every image"):
         release.run(case.s, case.folder / "C", case.d, **call)
 
@@ -333,12 +333,19 @@ def test_our_own_reader_reads_what_we_write(case: SimpleNamespace) -> None:
 
 
 def test_once_copies_were_taken_out_the_rest_bounds_no_rate_of_the_model() -> None:
-    record = pytest.importorskip("medaudit.protocol.audit_record")
-    from medaudit.config import AuditSettings
+    from medaudit.protocol.audit_record import bounds_of
 
-    case = SimpleNamespace(settings=AuditSettings(), controls=SimpleNamespace(weakest=("flip", 0.96)))
-    counts = SimpleNamespace(flagged=0, synthetic=1000)
-    untouched, rest = record._bounds(case, counts, False), record._bounds(case, counts, True)
+    counts = Counts(
+        synthetic=1000,
+        train_images=1,
+        train_patients=1,
+        holdout_images=1,
+        holdout_patients=1,
+        flagged=0,
+        suspects=0,
+        patients_exposed=0,
+    )
+    untouched, rest = (bounds_of(counts, None, 0.96, 0.05, withheld=withheld) for withheld in (False, True))
     assert untouched.model_rate_upper is not None and "copies in at most" in untouched.wording
     assert rest.model_rate_upper is None and "copies in at most" not in rest.wording
     assert rest.hidden_copies == untouched.hidden_copies is not None

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forged_parts import forge, put
 from release_parts import IMAGES, PATIENT_CANARY, TRAIN_CANARY, make_audit, make_cohort
 
-from medaudit.artifacts.findings import open_audit, write_record
+from medaudit.artifacts.authentication import KEY_NAME
 from medaudit.artifacts.second_looks import LedgerRecord
-from medaudit.artifacts.store import Draft, Request
 from medaudit.cli.app import run as front
 from medaudit.errors import MedauditError, NotReleasable
 from medaudit.stages import audit, release
@@ -57,14 +57,8 @@ def flagged_before(case: Case) -> Path:
         number=2, site_alpha=0.05, releases=["d" * 64], cohorts=["c" * 64], withheld=[[]], released_before=0,
         flagged_before=1,
     )  # fmt: skip
-    record = open_audit(first)[1].model_copy(update={"ledger": place})
-    artifact = open_audit(first)[0]
-    with Draft(case.folder / "L", Request("findings", artifact.settings, 1, dict(artifact.lineage))) as draft:
-        write_record(draft.file("audit.json"), record)
-        for name in ("matches.parquet", "matches_by_detector.parquet"):
-            draft.file(name).write_bytes(artifact.file(name).read_bytes())
-        draft.commit()
-    return case.folder / "L"
+    edits = {"audit.json": put("ledger", value=place.model_dump(mode="json"))}
+    return forge(first, case.folder / "L", edits, key=case.folder / KEY_NAME)
 
 
 ALL = tuple(range(IMAGES))
@@ -80,7 +74,7 @@ WAYS: dict[str, tuple[int, Callable[[Case], dict[str, Any]]]] = {
     "flags": (10, lambda c: {"audit": audited(c, REFUSED, (2,))}),
     "cohort test": (10, lambda c: {"audit": audited(c, REFUSED)}),
     "doubt": (20, lambda c: {"audit": audited(c, OPEN)}),
-    "doubt with flags": (20, lambda c: {"audit": audited(c, OPEN, (2,)), "withhold_flagged": True}),
+    "doubt, asked to withhold": (20, lambda c: {"audit": audited(c, OPEN), "withhold_flagged": True}),
     "nothing to withhold": (10, lambda c: {"audit": audited(c, REFUSED), "withhold_flagged": True}),
     "everything flagged": (10, lambda c: {"audit": audited(c, REFUSED, USED), "withhold_flagged": True}),
     "letters everywhere": (10, lambda c: {"audit": audited(_with(c, letters=USED), SUPPORTED), "withhold_text": True}),

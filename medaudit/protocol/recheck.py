@@ -116,6 +116,8 @@ def contradictions(artifact: Artifact, record: Audit) -> Iterator[str]:
     try:
         settings = settings_of(artifact)
         yield from _budget(record, settings)
+        if record.withheld != artifact.settings["withheld"]:
+            yield "audit.json names other withheld rows than the settings"
         table = _all_images(artifact)
         images = np.unique(table.column("synthetic_id").to_numpy(zero_copy_only=False), axis=0)
         if len(images) != record.counts.synthetic:

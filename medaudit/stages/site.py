@@ -12,9 +12,10 @@ from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.findings import patients_shown
 from medaudit.artifacts.source_code import commit
 from medaudit.artifacts.store import Artifact, open_artifact
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import CohortMismatch, ReleaseBroken, UsageProblem
 from medaudit.protocol.recheck import open_trusted_audit
 from medaudit.stages.evidence import Evidence
+from medaudit.stages.verify import wrong_papers
 
 if TYPE_CHECKING:
     from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts
@@ -101,6 +102,9 @@ class Site:
         if evidence.clearing is not None and rested not in (None, evidence.clearing.artifact.id):
             raise CohortMismatch(f"{self.release} rests on another review; give that one as --review")
         certificate = read_certificate(artifact.file(CERTIFICATE))
+        wrong = next(wrong_papers(self.release, artifact.manifest, certificate), None)
+        if wrong:
+            raise ReleaseBroken(f"{self.release}: {wrong}; run medaudit verify on it")
         return ReleaseFacts(
             id=artifact.id,
             images=artifact.manifest["images"],

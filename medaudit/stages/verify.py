@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import date as calendar_date
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +59,7 @@ def _checked(
     manifest = artifact.manifest
     _require(folder, list(wrong_files(folder, manifest["files"], progress)))
     certificate = read_certificate(folder / CERTIFICATE)
-    _require(
-        folder, [*_wrong_certificate(certificate, manifest), *_wrong_images(folder, manifest, certificate)]
-    )
+    _require(folder, list(wrong_papers(folder, manifest, certificate)))
     if signer and wrong_signer(certificate, signer):
         raise SignatureWrong(f"{folder}: {CERTIFICATE} names another key than the one that signed")
     who = (
@@ -84,14 +81,18 @@ def require_verifiable(folder: Path, key: PublicKey | None) -> None:
         require_signature(folder, signed, key)
     manifest = open_artifact(folder, "release", verify=False).manifest
     certificate = read_certificate(folder / CERTIFICATE)
-    wrong = next(
-        chain(_wrong_certificate(certificate, manifest), _wrong_images(folder, manifest, certificate)), None
-    )
+    wrong = next(wrong_papers(folder, manifest, certificate), None)
     if wrong or (key is not None and wrong_signer(certificate, key)):
         raise NotReleasable(
             f"the release would not pass medaudit verify ({wrong or 'its certificate names another key'}); "
             "nothing was written: run the audit again"
         )
+
+
+def wrong_papers(folder: Path, manifest: Mapping[str, Any], certificate: Certificate) -> Iterator[str]:
+    """In what manifest, certificate and images of a release contradict each other."""
+    yield from _wrong_certificate(certificate, manifest)
+    yield from _wrong_images(folder, manifest, certificate)
 
 
 def _wrong_certificate(certificate: Certificate, manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -56,6 +56,7 @@ FORGERIES = {
     "without its flags": {JSON: put("without_flags", "verdict", value="inconclusive")},
     "suspects": {JSON: put("counts", "suspects", value=3)},
     "patients exposed": {JSON: put("counts", "patients_exposed", value=0)},
+    "withheld rows": {JSON: put("withheld", value=[0, 3])},
     "images": {JSON: put("counts", "synthetic", value=5)},
 }
 

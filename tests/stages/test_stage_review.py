@@ -11,18 +11,29 @@ from typing import Any
 import pytest
 import release_parts
 import review_parts as parts
+from forged_parts import both, forge, put
 
+from medaudit.artifacts.authentication import KEY_NAME, code_with
 from medaudit.artifacts.certificate import CERTIFICATE, read_certificate
 from medaudit.artifacts.certified_review import certified_review, wrong_review
 from medaudit.artifacts.cohort import open_cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, open_audit, read_matches, write_record
+from medaudit.artifacts.findings import (
+    DETECTOR_MATCHES,
+    MATCHES,
+    REFERENCE,
+    open_audit,
+    read_matches,
+    write_record,
+)
 from medaudit.artifacts.ledger import Ledger
+from medaudit.artifacts.pseudonyms import load_key
 from medaudit.artifacts.review import KEY, PAGE, REVIEW_JSON, open_page, open_review
 from medaudit.artifacts.store import Draft, Request, file_sha256, open_artifact
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
     CohortMismatch,
+    FindingsNotAuthentic,
     MedauditError,
     NotReleasable,
     OutputExists,
@@ -243,6 +254,7 @@ def test_edited_or_foreign_parts_are_refused(work: Path, tmp_path: Path) -> None
         copy.mkdir()
         for part in ("A", "A.review"):
             shutil.copytree(work / part, copy / part)
+        shutil.copy(work / KEY_NAME, copy)
         changed = copy / name / edited
         changed.write_text(changed.read_text().replace("2", "3", 1))
         with pytest.raises(ArtifactBroken):
@@ -252,7 +264,13 @@ def test_edited_or_foreign_parts_are_refused(work: Path, tmp_path: Path) -> None
     with pytest.raises(CohortMismatch):
         review.run(work / "A", work / "S", work / "T", tmp_path / "P")
     with pytest.raises(ReviewMismatch, match="another audit"):
-        review_apply.run(another(work, tmp_path / "B"), [file], tmp_path / "R", page=work / "A.review")
+        review_apply.run(
+            another(work, tmp_path / "B"),
+            [file],
+            tmp_path / "R",
+            page=work / "A.review",
+            site_key=work / KEY_NAME,
+        )
     for options in ({"reviewers": 0}, {"sensitivity": 0.4}, {"sensitivity": 1.0}):
         with pytest.raises(UsageProblem):
             review_apply.run(work / "A", [file], tmp_path / "R", **options)  # type: ignore[arg-type]
@@ -265,9 +283,9 @@ def another(work: Path, out: Path) -> Path:
     artifact, record = open_audit(work / "A")
     with Draft(out, Request("findings", {**artifact.settings, "again": True}, 0, artifact.lineage)) as draft:
         write_record(draft.file("audit.json"), record)
-        for name in (MATCHES, DETECTOR_MATCHES):
+        for name in (MATCHES, DETECTOR_MATCHES, REFERENCE):
             shutil.copy(work / "A" / name, draft.file(name))
-        draft.commit()
+        draft.commit(seal=code_with(load_key(work / KEY_NAME)))
     return out
 
 
@@ -307,6 +325,23 @@ def test_a_release_with_every_flag_cleared_says_so(work: Path, tmp_path: Path) -
     assert b"Canary" not in everything and b"Second Reader" not in everything
 
 
+def test_a_review_or_page_edited_by_hand_clears_nothing(work: Path, tmp_path: Path) -> None:
+    kept = applied(work, tmp_path / "kept", *two(work, "copy"))
+    clear = both(put("cleared", value=2), put("stands", value=0), *(
+        put("images", place, "decision", value="cleared") for place in (0, 1)
+    ))  # fmt: skip
+    forged = forge(kept, tmp_path / "R", {REVIEW_JSON: clear})
+    with pytest.raises(FindingsNotAuthentic):
+        release.run(work / "S", work / "A", tmp_path / "D", format="npz", review=forged)
+    with pytest.raises(FindingsNotAuthentic):
+        report.run([work / "A"], tmp_path / "report", review=forged)
+    unblinded = forge(work / "A.review", tmp_path / "P", {KEY: put("items", 0, "control", value="planted")})
+    file = parts.save(tmp_path / "v.json", parts.verdicts(work / "A.review"))
+    with pytest.raises(FindingsNotAuthentic):
+        review_apply.run(work / "A", [file], tmp_path / "again", page=unblinded)
+    assert not (tmp_path / "D").exists() and not (tmp_path / "report").exists()
+
+
 def test_a_flag_that_stands_is_withheld_and_the_rest_audited_again(work: Path, tmp_path: Path) -> None:
     reviewed = applied(work, tmp_path / "R", *two(work, {0: "not-a-copy", 1: "copy"}))
     with pytest.raises(NotReleasable, match="--withhold-flagged") as caught:
@@ -324,8 +359,9 @@ def test_a_flag_that_stands_is_withheld_and_the_rest_audited_again(work: Path, t
 
 def test_a_review_of_another_audit_clears_nothing(work: Path, tmp_path: Path) -> None:
     reviewed = applied(work, tmp_path / "R", *two(work))
+    other = another(work, tmp_path / "B")
     with pytest.raises(ReviewMismatch):
-        release.run(work / "S", another(work, tmp_path / "B"), tmp_path / "D", format="npz", review=reviewed)
+        release.run(work / "S", other, tmp_path / "D", format="npz", review=reviewed)
 
 
 def test_a_certificate_that_clears_without_grounds_is_not_believed(work: Path, tmp_path: Path) -> None:
@@ -382,7 +418,7 @@ def test_the_report_names_cleared_flags_by_edition(work: Path, tmp_path: Path) -
     html = (tmp_path / "in" / "report.html").read_text()
     assert "&lt;b&gt;bed 7" in html and "<b>bed" not in html
     with pytest.raises(ReviewMismatch):
-        report.run([another(work, tmp_path / "B")], tmp_path / "x", review=reviewed)
+        report.run([another(work, tmp_path / "B")], tmp_path / "x", review=reviewed, key=work / KEY_NAME)
 
 
 def test_what_is_not_on_the_page_stays_flagged(work: Path, tmp_path: Path) -> None:
@@ -453,7 +489,7 @@ def test_a_report_fits_a_release_by_review_and_withholding_at_once(
     with pytest.raises(CohortMismatch, match="rests on another review"):
         report.run([work / "A"], tmp_path / "x", review=other, site=site)
     with pytest.raises(CohortMismatch, match="not released under this audit"):
-        report.run([another(work, tmp_path / "B")], tmp_path / "y", site=site)
+        report.run([another(work, tmp_path / "B")], tmp_path / "y", site=site, key=work / KEY_NAME)
 
 
 def test_the_ledger_is_told_who_doubted_and_not_who_was_too_few(work: Path, tmp_path: Path) -> None:

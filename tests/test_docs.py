@@ -39,6 +39,13 @@ def test_options_shown_are_options_of_the_command() -> None:
         assert needed <= used, (name, needed - used)
 
 
+def test_each_guard_of_the_threat_model_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "threats.md").read_text())
+    assert len(named) >= 15
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
 def test_yaml_parses_and_both_groups_mount_the_films() -> None:
     text = (ROOT / "docs" / "cluster.md").read_text()
     jobs = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]

@@ -11,14 +11,21 @@ from forged_parts import both, column, forge, put
 from release_parts import make_audit, make_cohort
 
 from medaudit.artifacts.authentication import CODE, KEY_NAME
+from medaudit.artifacts.certificate import CERTIFICATE
 from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, REFERENCE, open_audit
 from medaudit.artifacts.ledger import Ledger
 from medaudit.artifacts.pseudonyms import load_key, load_or_make_key
 from medaudit.artifacts.store import open_artifact
 from medaudit.cli.app import run as front
-from medaudit.errors import FindingsContradict, FindingsNotAuthentic, UsageProblem
+from medaudit.errors import (
+    FindingsContradict,
+    FindingsNotAuthentic,
+    NotReleasable,
+    ReleaseBroken,
+    UsageProblem,
+)
 from medaudit.protocol.recheck import contradictions, open_trusted_audit
-from medaudit.stages import recorded, release, report, review, review_apply
+from medaudit.stages import recorded, release, released, report, review, review_apply
 from medaudit.stages.book import Book
 from medaudit.stages.site import Site
 
@@ -167,3 +174,28 @@ def test_another_key_is_named(case: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(FindingsNotAuthentic, match="was made with the key"):
         release.run(case.s, case.folder / "C", tmp_path / "D", key=tmp_path / "other.key")
     assert len(load_key(tmp_path / "other.key")) == 32
+
+
+def test_a_release_that_verify_would_refuse_is_not_written(
+    case: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong between the audit and the certificate: verify's own checks come before the release stands."""
+    made = released.certify
+
+    def wrong(*args: object, **options: object) -> object:
+        found = made(*args, **options)  # type: ignore[arg-type]
+        return found.model_copy(update={"counts": found.counts.model_copy(update={"flagged": 1})})
+
+    monkeypatch.setattr(released, "certify", wrong)
+    with pytest.raises(NotReleasable, match="would not pass medaudit verify"):
+        release.run(case.s, case.folder / "C", tmp_path / "D", "npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_names_no_release_whose_papers_contradict_each_other(
+    case: SimpleNamespace, tmp_path: Path
+) -> None:
+    release.run(case.s, case.folder / "C", tmp_path / "D", "npz")
+    forged = forge(tmp_path / "D", tmp_path / "E", {CERTIFICATE: put("counts", "released", value=3)})
+    with pytest.raises(ReleaseBroken, match="counts other images than the manifest"):
+        report.run([case.folder / "C"], tmp_path / "R", site=Site(release=forged))

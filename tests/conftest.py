@@ -1,7 +1,9 @@
 """What several tests share: where the real films are, and one thread per worker for steady numbers."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,3 +19,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real films are absent: set MEDAUDIT_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def records_by_hand() -> Iterator[None]:
+    """Findings that a test made up to see them printed: their numbers need not agree with their tables.
+
+    That medaudit refuses such findings is tested in stages/test_stage_forged.
+    """
+    nothing = {name: lambda *_: iter(()) for name in ("contradictions", "extraction_contradictions")}
+    with mock.patch.multiple("medaudit.protocol.recheck", **nothing):
+        yield

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from record_samples import rate, reidentification, utility
 
+from medaudit.artifacts.authentication import KEY_NAME, code_with
 from medaudit.artifacts.cohort import CohortWriter
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
@@ -26,6 +27,7 @@ from medaudit.artifacts.findings import (
     Extraction,
     write_record,
 )
+from medaudit.artifacts.pseudonyms import load_or_make_key
 from medaudit.artifacts.store import Artifact, Draft, Request
 from medaudit.config import PLANTED_KINDS, REQUIRED_KINDS, AuditSettings
 from medaudit.images.plants import BY_KIND
@@ -204,6 +206,15 @@ def extraction(patients: int = 33) -> Extraction:
             "new_patient_rate": 0.0015,
             "patients_total_estimate": 36.2,
             "wording": "Cliques of at least 3 generated images, each within the edge threshold of all the others.",
+            "train_images": 700,
+            "flagged_images": 2 * patients,
+            "not_enumerated": 0,
+            "edge_pairs": 44_850,
+            "detectors_without_line": [],
+            "duplicates_across": 0,
+            "patient_level": True,
+            "seen_share": 0.2,
+            "alpha": 0.05,
         }
     )
 
@@ -305,7 +316,7 @@ def write_findings(
             pq.write_table(
                 tables(audit("refused"), seed)[0].slice(0, record.matched_cliques), draft.file(MATCHES)
             )
-        return draft.commit()
+        return draft.commit(seal=code_with(load_or_make_key(out.parent / KEY_NAME)))
 
 
 def write_cohort(out: Path, count: int, role: str, seed: int, shape: tuple[int, int] = (48, 40)) -> Artifact:

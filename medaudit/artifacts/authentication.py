@@ -6,7 +6,8 @@ their code. It protects from whoever does not hold the key, the file that also m
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from medaudit.artifacts.pseudonyms import key_fingerprint, load_key, load_or_make_key
@@ -16,50 +17,58 @@ from medaudit.errors import FindingsNotAuthentic, UsageProblem
 KEY_NAME = "medaudit.key"
 CODE = f"{MANIFEST}.hmac"
 _PURPOSE = b"medaudit findings\x1f"  # so that no other use of the key gives the same code
+_AGAIN = "run the command that made it again"
 _LEVELS = 3  # folders above an artifact in which its site's key is looked for
 
 
 def find_key(given: Path | None, near: Iterable[Path], fingerprint: str | None = None) -> bytes | None:
-    """The site's key: the file `given`, or the first `medaudit.key` beside an artifact of `near` or a little above.
+    """The site's key: the file `given`, or the one found in the folder of an artifact of `near` or a little above.
 
-    `fingerprint`: only the key that has it. None when there is none. Raises UsageProblem for a file that is no key or
-    is open to others.
+    Any file `*.key` that holds a key counts. Of several in one folder the one with the `fingerprint`, or the first.
+    None when there is none. Raises UsageProblem for a given file that is no key or is open to others.
     """
     if given is not None:
         return load_key(given)
-    seen: set[Path] = set()
-    for place in near:
-        for folder in list(place.absolute().parents)[:_LEVELS]:
-            file = folder / KEY_NAME
-            if file in seen or not file.is_file():
-                continue
-            seen.add(file)
-            key = load_key(file)
-            if fingerprint in (None, key_fingerprint(key)):
-                return key
+    folders = (folder for place in near for folder in list(place.absolute().parents)[:_LEVELS])
+    for folder in dict.fromkeys(folders):
+        keys = list(_keys_in(folder))
+        if keys:
+            return next((key for key in keys if key_fingerprint(key) == fingerprint), keys[0])
     return None
 
 
-def key_to_sign(given: Path | None, near: Iterable[Path], fingerprint: str | None, beside: Path) -> bytes:
-    """The key that findings about a training cohort get their code from; made in the folder of `beside` where the
-    cohort's pseudonyms are of no key that is known.
+def _keys_in(folder: Path) -> Iterator[bytes]:
+    """The keys in a folder, `medaudit.key` first. Other files with that ending, as signing keys, are passed over."""
+    names = sorted(folder.glob("*.key"), key=lambda path: (path.name != KEY_NAME, path.name))
+    for path in names:
+        if path.name == KEY_NAME:
+            yield load_key(path)
+            continue
+        with suppress(UsageProblem, OSError):
+            yield load_key(path)
 
-    `fingerprint`: of the key of the cohort's pseudonyms. Raises UsageProblem when that key is not at hand.
+
+def key_of_cohort(
+    given: Path | None, near: Iterable[Path], fingerprint: str | None, cohort: Path
+) -> bytes | None:
+    """The key that findings about a training cohort get their code from; None where one is still to be made.
+
+    `fingerprint`: of the key of the cohort's pseudonyms, None where it names none. Raises UsageProblem when that very
+    key is not at hand.
     """
     key = find_key(given, near, fingerprint)
-    if key is None and fingerprint is None:
-        return load_or_make_key(beside.absolute().parent / KEY_NAME)
-    if key is None:
-        raise UsageProblem(
-            f"the key of {beside} (fingerprint {fingerprint}) is not beside it; give it as --key: findings carry a "
-            "code made with it, so that an edited one is refused"
-        )
-    if fingerprint is not None and key_fingerprint(key) != fingerprint:
-        raise UsageProblem(
-            f"the key found has the fingerprint {key_fingerprint(key)}, and the pseudonyms of {beside} are of the key "
-            f"{fingerprint}; give that one as --key"
-        )
-    return key
+    if fingerprint is None or (key is not None and key_fingerprint(key) == fingerprint):
+        return key
+    has = "is not beside it" if key is None else f"is not the one at hand ({key_fingerprint(key)})"
+    raise UsageProblem(
+        f"the key of {cohort} (fingerprint {fingerprint}) {has}; give it as --key: findings carry a code made with it, "
+        "so that an edited one is refused"
+    )
+
+
+def made_key(cohort: Path) -> bytes:
+    """A key beside a cohort whose pseudonyms are of no key that is known."""
+    return load_or_make_key(cohort.absolute().parent / KEY_NAME)
 
 
 def code_with(key: bytes) -> Seal:
@@ -73,38 +82,47 @@ def require_authentic(artifact: Artifact, given: Path | None, near: Iterable[Pat
     Raises UsageProblem when no key is at hand, FindingsNotAuthentic for a missing or another code.
     """
     # The folder of the findings comes last: whoever forged them could have put a key of their own there.
-    key = find_key(given, (*near, artifact.path))
+    named, stated = _stated(artifact)
+    key = find_key(given, (*near, artifact.path), named)
     if key is None:
         raise UsageProblem(
             f"{artifact.path} can be checked only with the key of its site, {KEY_NAME}, which is not beside it; "
             "give it as --key"
         )
-    check_code(artifact, key)
+    _compare(artifact, key, named, stated)
     return key
 
 
 def check_code(artifact: Artifact, key: bytes) -> None:
     """Raise FindingsNotAuthentic unless the artifact carries the code that this key gives it."""
-    again = "run the command that made it again"
+    _compare(artifact, key, *_stated(artifact))
+
+
+def _stated(artifact: Artifact) -> tuple[str, str]:
+    """The fingerprint and the code that an artifact carries; empty where they cannot be read."""
     try:
         with (artifact.path / CODE).open("rb") as stream:
             named, _, stated = stream.read(256).decode("ascii").strip().partition(" ")
+            return named, stated
     except FileNotFoundError:
         raise FindingsNotAuthentic(
-            f"{artifact.path} carries no authentication code ({CODE}); {again}"
+            f"{artifact.path} carries no authentication code ({CODE}); {_AGAIN}"
         ) from None
     except (OSError, UnicodeDecodeError):
-        named = stated = ""
-    manifest = (artifact.path / MANIFEST).read_bytes()
+        return "", ""
+
+
+def _compare(artifact: Artifact, key: bytes, named: str, stated: str) -> None:
+    manifest, ours = (artifact.path / MANIFEST).read_bytes(), key_fingerprint(key)
     if hmac.compare_digest(stated, _code(key, manifest)):
         return
-    if named != key_fingerprint(key) and len(named) == len(key_fingerprint(key)):
+    if named != ours and len(named) == len(ours):
         raise FindingsNotAuthentic(
-            f"{artifact.path} was made with the key {named}, and the key at hand is {key_fingerprint(key)}; "
+            f"{artifact.path} was made with the key {named}, and the key at hand is {ours}; "
             "give the key of its site as --key"
         )
     raise FindingsNotAuthentic(
-        f"{artifact.path} was changed after medaudit made it: its authentication code does not fit; {again}"
+        f"{artifact.path} was changed after medaudit made it: its authentication code does not fit; {_AGAIN}"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medaudit.artifacts.authentication import check_code, code_with, key_to_sign
+from medaudit.artifacts.authentication import check_code, code_with, key_of_cohort, made_key
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.environment import environment
 from medaudit.artifacts.findings import (
@@ -79,7 +79,7 @@ def run(
     cohorts = {"train": open_cohort(train), "holdout": open_cohort(holdout)}
     check_real(cohorts["train"], cohorts["holdout"])
     check_memory(memory_bytes, Side.of(cohorts["train"]))
-    secret = key_to_sign(key, (train, holdout, out), cohorts["train"].key, train)
+    secret = key_of_cohort(key, (train, holdout, out), cohorts["train"].key, train)
     parents = {"model": _model_id(model), **{name: cohort.id for name, cohort in cohorts.items()}}
     settings = {"command": "extract", "clique_size": clique_size, "alpha": ALPHA, "neighbours": NEIGHBOURS}
     settings |= {"count": count} if synthetic is None else {}
@@ -95,9 +95,9 @@ def run(
             attack = _attack(*sides, clique_size, seed, machine)
             write_record(draft.file(EXTRACT_JSON), extraction_record(attack))
             _write_tables(draft, attack)
-            draft.commit(environment=environment(processor), seal=code_with(secret))
+            draft.commit(environment=environment(processor), seal=code_with(secret or made_key(train)))
     artifact, record = open_extraction(out)
-    check_code(artifact, secret)
+    check_code(artifact, secret or made_key(train))
     data = record.model_dump(mode="json", by_alias=True)
     return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
 

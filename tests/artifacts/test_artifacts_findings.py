@@ -179,6 +179,15 @@ def test_an_extraction_round_trip(tmp_path: Path) -> None:
         new_patient_rate=0.001,
         patients_total_estimate=None,
         wording="3 of 7 patients",
+        train_images=10,
+        flagged_images=1,
+        not_enumerated=0,
+        edge_pairs=45,
+        detectors_without_line=[],
+        duplicates_across=0,
+        patient_level=True,
+        seen_share=None,
+        alpha=0.05,
     )
     with Draft(tmp_path / "X", Request("findings", {})) as draft:
         write_record(draft.file(EXTRACT_JSON), record)

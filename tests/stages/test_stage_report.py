@@ -14,6 +14,8 @@ from medaudit.linting.pdf import read_pdf
 from medaudit.stages import report
 from medaudit.stages.site import Site
 
+pytestmark = pytest.mark.usefixtures("records_by_hand")
+
 FILES = ("report.html", "report.pdf", "report.json")
 
 
@@ -95,10 +97,10 @@ def test_without_cohorts_the_confidential_report_has_the_table_only(work: Path, 
 def test_an_extraction_alone_names_whom_it_extracted(work: Path, tmp_path: Path) -> None:
     synthetic = open_artifact(work / "S").id
     samples.write_findings(
-        tmp_path / "X", samples.extraction(), {"train": open_artifact(work / "T").id, "synthetic": synthetic}
+        work / "X-alone", samples.extraction(), {"train": open_artifact(work / "T").id, "synthetic": synthetic}
     )
     report.run(
-        [tmp_path / "X"], tmp_path / "R", edition="confidential", train=work / "T", synthetic=work / "S"
+        [work / "X-alone"], tmp_path / "R", edition="confidential", train=work / "T", synthetic=work / "S"
     )
     html = (tmp_path / "R" / "report.html").read_text()
     assert "26 more are in matches.parquet of the extraction" in html

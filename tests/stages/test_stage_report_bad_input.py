@@ -21,6 +21,8 @@ from medaudit.linting.pdf import read_pdf
 from medaudit.stages import report
 from medaudit.stages.site import Site
 
+pytestmark = pytest.mark.usefixtures("records_by_hand")
+
 HOSTILE = (
     '<img src=x onerror=alert(1)><script>alert(1)</script>" \' & {{7*7}} {% x %} #image("x") $x$ \\ @ref <a>'
 )

@@ -14,6 +14,8 @@ from medaudit.render.facts import hardware_facts
 from medaudit.stages import report
 from medaudit.stages.site import Site
 
+pytestmark = pytest.mark.usefixtures("records_by_hand")
+
 RARE, HOSTILE = "Kartagener syndrome", "effusion <script>alert(1)</script> التهاب"
 
 

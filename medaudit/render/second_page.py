@@ -1,9 +1,10 @@
-"""The second page: what was not tested, what is held back, under which conditions, and who signs."""
+"""The second page: what was not tested, what is released and withheld, under which conditions, and who signs."""
 
 from medaudit.artifacts.records import Verdict
 from medaudit.render import wording as say
 from medaudit.render.document import Block, Bullets, Facts, Paragraph, Section, SignOff
 from medaudit.render.facts import Summary
+from medaudit.render.image_facts import image_items
 
 
 def not_tested(summary: Summary) -> Section:
@@ -45,18 +46,13 @@ def not_tested(summary: Summary) -> Section:
 
 
 def withheld(summary: Summary) -> Section | None:
-    """Marking, and images held back, as counts."""
-    if summary.audit is None:
+    """Which images go out and which stay, what changed, and how released files are marked."""
+    if summary.audit is None or summary.images is None:
         return None
-    audit = summary.audit
-    counts = audit.counts
-    as_what = "flagged" if audit.same_person else "flagged as copies"
-    flags = (
-        f"{say.whole(counts.flagged)} {as_what}, {say.counted(counts.suspects, 'suspect')}, "
-        f"{say.whole(audit.withheld)} set aside before this audit"
-    )
+    audit, review = summary.audit, summary.review
+    then = review.then if review is not None else None
     items = (
-        ("Images held back", flags),
+        *image_items(summary.images, audit.verdict, audit.remainder, then),
         (
             "Changes since the last audit",
             "see the next section" if summary.previous else "no earlier audit was given to this report",
@@ -67,7 +63,7 @@ def withheld(summary: Summary) -> Section | None:
             "USE and an invented patient; medaudit verify checks this on the receiver's side",
         ),
     )
-    return Section(title="Held back, changed, marked", blocks=(Facts(items=items),), page="second")
+    return Section(title="Released, withheld, changed, marked", blocks=(Facts(items=items),), page="second")
 
 
 _CONDITIONS: dict[Verdict, tuple[str, ...]] = {

@@ -17,6 +17,7 @@ from medaudit.artifacts.findings import (
     open_audit,
     write_record,
 )
+from medaudit.artifacts.image_counts import unused
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
 from medaudit.devices import pick_device
@@ -75,6 +76,7 @@ def run(
     sides = open_sides(train, holdout, synthetic, left_out)
     if len(sides[0]) < 2:
         raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
+    never = unused(sides[2].cohort)
     check_memory(memory_bytes, sides[0])
     network = CopyNetwork.of(
         copy_network, keep_encoder, sides[0], settings.copynet, seed, processor, progress
@@ -116,4 +118,4 @@ def run(
             draft.commit(environment=environment(processor))
     record = open_audit(out)[1]
     data = record.model_dump(mode="json", by_alias=True)
-    return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
+    return Outcome(summary(record, out, never), data, out, EXIT_CODES[record.verdict])

@@ -108,6 +108,7 @@ class Site:
             second_look_id=looks[1] if looks[0] == evidence.audit[0].id else None,
             review_id=rested,
             cleared=certificate.review.cleared if certificate.review else 0,
+            set_aside=certificate.counts.set_aside,
         )
 
     def _previous(self, evidence: Evidence) -> "PreviousFacts | None":

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medaudit.artifacts.certificate import Certificate
+from medaudit.artifacts.certificate import Certificate, CertifiedCounts
 from medaudit.artifacts.store import Artifact
 
 _SHOWN = 20  # numbers of images named in a line
@@ -13,7 +13,9 @@ def told_by_release(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """What `release` says of a finished release, in lines and as data."""
     counts, found, signer = certificate.counts, certificate.text_pass, certificate.signer
-    lines = [f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}"]
+    lines = [
+        f"released {counts.released} images as {form} to {done.path}; withheld {counts.withheld}{_rest(counts)}"
+    ]
     if found is None:
         lines.append(
             "no text pass is counted: nobody looked for letters in the images, and each is marked as one that may "
@@ -41,6 +43,9 @@ def told_by_release(
     data = {
         "released": counts.released,
         "withheld": counts.withheld,
+        "set_aside": counts.set_aside,
+        "flagged": counts.flagged,
+        "suspects": counts.suspects,
         "id": done.id,
         "number": certificate.release_id,
         "signer": signer.fingerprint if signer else None,
@@ -59,7 +64,8 @@ def told_by_verify(
     lines = (
         f"whole: {counts.released} images, all marked as synthetic, all {files} files as released",
         who,
-        f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}; the certificate {until}",
+        f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}{_rest(counts)}",
+        f"the certificate {until}",
         f"release id {whole.id}: compare it with the one that the sender gave you",
         _number(certificate),
     )
@@ -74,6 +80,19 @@ def told_by_verify(
         "expires": certificate.expires or None,
     }
     return lines, data
+
+
+def _rest(counts: CertifiedCounts) -> str:
+    """What else there is to say of images that stayed, or went out although somebody may wonder; often nothing."""
+    parts = []
+    if counts.set_aside:
+        parts.append(f"; {counts.set_aside} unusable, set aside when the cohort was made")
+    if counts.flagged:
+        parts.append(f"; among the released {counts.flagged} flagged and cleared by people")
+    if counts.suspects:
+        was = "suspect, which is not flagged" if counts.suspects == 1 else "suspects, which are not flagged"
+        parts.append(f"; among the searched {counts.suspects} {was}")
+    return "".join(parts)
 
 
 def _number(certificate: Certificate) -> str:

@@ -261,6 +261,7 @@ def test_nothing_flagged_with_suspects_and_images_that_are_unusable(
     report = reported(work, "B", tmp_path / "before", capsys, *cohort)
     assert check(Said(before, {"audit": screen, **report.texts}, report.records)) == {
         "refused", "set_aside", "withheld_before", "searched", "flagged", "cleared", "suspects",
+        "flagged or suspect",
     }  # fmt: skip
     texts, records = released(work, "clean", "B", tmp_path / "D", capsys)
     after = Truth(REFUSED, 1, 0, 23, 0, 0, len(suspects), released_images(tmp_path / "D"), 0)

@@ -1,5 +1,10 @@
 """Which images of the cohort go out and which stay, as counts and in words: the facts of artifacts/image_counts."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from medaudit.artifacts.findings import Audit
+from medaudit.artifacts.image_counts import Unused, of_audit, of_release
 from medaudit.artifacts.records import Verdict
 from medaudit.render import wording as say
 from medaudit.render.allowed import Aggregate
@@ -28,6 +33,24 @@ class RemainderFacts(Aggregate):
     synthetic: int
     flagged: int
     enough: bool
+
+
+def image_facts(record: Audit, beside: Mapping[str, Any], reviewed: Any) -> ImageFacts:
+    """Which images of the audited cohort are out and which stay.
+
+    `beside`: what a summary takes from elsewhere, `release` (ReleaseFacts) and `cohorts` (CohortFacts) among it;
+    `reviewed`: what holds people's decisions as `review`, or None.
+    """
+    release = beside.get("release")
+    cohort = next((one for one in beside.get("cohorts", ()) if one.role == "synthetic"), None)
+    never = None if cohort is None else Unused(sum(cohort.refused.values()), cohort.set_aside)
+    if release is None:
+        cleared = 0 if reviewed is None else reviewed.review.cleared
+        return ImageFacts.model_validate(of_audit(record, never, cleared))
+    counts = of_release(record, release.images, release.withheld, release.cleared, never)
+    if counts.set_aside is None:
+        counts = counts.model_copy(update={"set_aside": release.set_aside})
+    return ImageFacts.model_validate(counts)
 
 
 def image_items(

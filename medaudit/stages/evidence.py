@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from medaudit.artifacts.findings import (
     AUDIT_JSON,
     DETECTOR_MATCHES,
@@ -20,7 +17,6 @@ from medaudit.artifacts.findings import (
     open_extraction,
     read_matches,
 )
-from medaudit.artifacts.image_counts import Unused, of_audit, of_release
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.stages.clearance import settings_of
@@ -29,7 +25,6 @@ from medaudit.stages.clearing import Clearing, clearing_of, review_facts
 if TYPE_CHECKING:
     from medaudit.render.confidential import Details, Pictures
     from medaudit.render.facts import AuditFacts, Summary
-    from medaudit.render.image_facts import ImageFacts
 
 
 @dataclass(frozen=True)
@@ -93,6 +88,7 @@ def summarise(
     `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
     """
     from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts, hardware_facts
+    from medaudit.render.image_facts import image_facts
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
@@ -101,7 +97,7 @@ def summarise(
         protocol=stated["protocol"],
         site=SiteFacts(**{name: stated[name] for name in SiteFacts.model_fields}),
         **beside,
-        images=_images(evidence, beside),
+        images=image_facts(evidence.audit[1], beside, evidence.clearing) if evidence.audit else None,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
         review=review_facts(evidence.clearing, evidence.audit),
@@ -120,47 +116,20 @@ def summarise(
 
 def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None":
     """What only the confidential edition shows: the audit's matches, or the extraction's where there is no audit."""
-    from medaudit.render.confidential import Details
+    from medaudit.render.confidential import Details, any_suspect
 
     record = evidence.audit[1] if evidence.audit is not None else None
     artifact = evidence.leading
     if not _has(artifact, MATCHES):
         return None
-    matches = read_matches(artifact)
-    if _has(artifact, DETECTOR_MATCHES):
-        matches = _any_suspect(matches, read_matches(artifact, DETECTOR_MATCHES))
+    by_detector = read_matches(artifact, DETECTOR_MATCHES) if _has(artifact, DETECTOR_MATCHES) else None
     return Details(
         audit=record,
-        matches=matches,
+        matches=any_suspect(read_matches(artifact), by_detector),
         lineage=evidence.lineage(),
         pictures=pictures,
         review=evidence.clearing.review if evidence.clearing else None,
     )
-
-
-def _any_suspect(matches: pa.Table, by_detector: pa.Table) -> pa.Table:
-    """The matches (N rows), an image being suspect when it is so under any detector, as the counts have it."""
-    suspect = by_detector.filter(by_detector.column("suspect")).column("synthetic_id").unique()
-    found = pc.is_in(matches.column("synthetic_id"), value_set=suspect)
-    return matches.set_column(matches.schema.get_field_index("suspect"), "suspect", found)
-
-
-def _images(evidence: Evidence, beside: Mapping[str, Any]) -> "ImageFacts | None":
-    """Which images of the audited cohort are out and which stay."""
-    from medaudit.render.image_facts import ImageFacts
-
-    if evidence.audit is None:
-        return None
-    record, release = evidence.audit[1], beside.get("release")
-    cohort = next((one for one in beside.get("cohorts", ()) if one.role == "synthetic"), None)
-    never = None if cohort is None else Unused(sum(cohort.refused.values()), cohort.set_aside)
-    cleared = evidence.clearing.review.cleared if evidence.clearing is not None else 0
-    if release is None:
-        return ImageFacts.model_validate(of_audit(record, never, cleared))
-    counts = of_release(record, release.images, release.withheld, release.cleared, never)
-    if counts.set_aside is None:
-        counts = counts.model_copy(update={"set_aside": release.set_aside})
-    return ImageFacts.model_validate(counts)
 
 
 def _audit(evidence: Evidence, hide: bool) -> "AuditFacts | None":

@@ -79,7 +79,7 @@ def test_the_words_when_it_is_not(tmp_path: Path) -> None:
     closeness_without_copies(tmp_path)
     record = run(tmp_path)
     assert record.remainder is not None and record.remainder.cohort_rejects
-    assert record.next_steps[1] == record.remainder.wording
+    assert record.next_steps[0] == record.remainder.wording
     assert record.remainder.wording.startswith("Withholding the ")
     assert "would not be enough: among the remaining" in record.remainder.wording
     assert "the cohort test still rejects" in record.remainder.wording
@@ -99,11 +99,15 @@ def test_the_words_when_it_is_not(tmp_path: Path) -> None:
 def test_the_words_when_the_rest_is_too_little(tmp_path: Path) -> None:
     weak_rest(tmp_path)
     steps = run(tmp_path).next_steps
-    assert steps[1] == (
+    assert steps[0] == (
         "Withholding the 3 flagged images would not be enough: an audit of the remaining 3 images is inconclusive, for "
         "reasons that withholding does not mend."
     )
-    assert steps[2].startswith("The set holds only 3 different images")
+    about = "Without the 3 flagged images: "
+    assert steps[1].startswith(f"{about}the set holds only 3 different images")
+    assert steps[2].startswith(
+        "Without the 3 flagged images: generate and audit more different images: the set holds 3"
+    )
     assert not any("Train again so" in step for step in steps)
 
 

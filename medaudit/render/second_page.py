@@ -76,8 +76,6 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
     ),
     "do-not-release": (
         "This cohort stays inside. medaudit release will not write it.",
-        "The flagged images can be withheld and the rest audited again; images of a model that copies this often "
-        "deserve a second look even then.",
         "The model's weights hold what it copied and stay inside as well.",
     ),
     "inconclusive": (
@@ -86,6 +84,15 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
         "or more planted copies.",
     ),
 }
+
+
+_CAN_WITHHOLD = (
+    "Without its flagged images the cohort passes an audit of the rest: medaudit release --withhold-flagged writes "
+    "that rest and nothing else. Images of a model that copies deserve a second look even then."
+)
+_CANNOT_WITHHOLD = (
+    "Withholding the flagged images does not make the rest fit for release: the audit of the rest says so."
+)
 
 
 _WENT_OUT = (
@@ -130,6 +137,9 @@ def conditions(summary: Summary) -> Section:
         items = _WENT_OUT
     else:
         items = _CONDITIONS[summary.verdict]
+        rest = summary.audit.remainder
+        if summary.verdict == "do-not-release" and rest is not None:
+            items = (items[0], _CAN_WITHHOLD if rest.enough else _CANNOT_WITHHOLD, *items[1:])
     return Section(title="Conditions", blocks=(Bullets(items=items),), page="second")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from medaudit.artifacts.makers import needed
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
@@ -120,7 +121,7 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
     manifest_path = path / MANIFEST
     if not manifest_path.is_file():
         what = "is not a folder" if not path.is_dir() else "has no manifest.json"
-        raise ArtifactKindMismatch(f"{path} {what}; a {kind or 'medaudit'} artifact is needed here")
+        raise ArtifactKindMismatch(f"{path} {what}; {needed(kind)}")
     text = manifest_path.read_bytes()
     manifest = _parsed(text)
     if manifest is None:
@@ -129,7 +130,7 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
     if schema != SCHEMA:
         raise ArtifactKindMismatch(f"{path} was written with schema {schema!r}; this version reads {SCHEMA}")
     if kind is not None and found != kind:
-        raise ArtifactKindMismatch(f"{path} is a {found} artifact; a {kind} is needed here")
+        raise ArtifactKindMismatch(f"{path} is a {found} artifact; {needed(kind)}")
     if verify:
         for name, digest in files.items():
             file = path / name

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from medaudit.artifacts.certificate import Certificate, CertifiedCounts
-from medaudit.artifacts.store import Artifact
+from medaudit.artifacts.certificate import CERTIFICATE, Certificate, CertifiedCounts
+from medaudit.artifacts.store import MANIFEST, Artifact
 
 _SHOWN = 20  # numbers of images named in a line
+_DIGITS = 16  # of the 64 of a hash that is named and not compared
+CARD = "README.txt"  # as writers/papers has it, which verify need not load
 
 
 def told_by_release(
@@ -38,8 +40,12 @@ def told_by_release(
         lines.append(f"signed by key {signer.fingerprint}; the certificate {until}")
     else:
         lines.append("not signed; medaudit keygen makes a key, and --sign signs with it")
-    lines.append(f"release id {done.id}: give it to the receiver, whose `medaudit verify` prints it again")
-    lines.append(_number(certificate))
+    lines += [
+        _number(certificate),
+        f"release id {done.id[:_DIGITS]}...: what the receiver compares. It is the SHA-256 of {MANIFEST}, which covers "
+        f"every byte of the release. Tell the receiver all 64 digits by another way than the release: sha256sum "
+        f"{done.file(MANIFEST)} prints them, --json too, and `medaudit verify` on the receiver's side",
+    ]
     data = {
         "released": counts.released,
         "withheld": counts.withheld,
@@ -66,8 +72,9 @@ def told_by_verify(
         who,
         f"verdict of the audit: {certificate.verdict}; withheld {counts.withheld}{_rest(counts)}",
         f"the certificate {until}",
-        f"release id {whole.id}: compare it with the one that the sender gave you",
         _number(certificate),
+        f"release id {whole.id}: the SHA-256 of {MANIFEST}, which covers every byte; compare all its digits with those "
+        "that the sender gave you",
     )
     data = {
         "id": whole.id,
@@ -97,4 +104,7 @@ def _rest(counts: CertifiedCounts) -> str:
 
 def _number(certificate: Certificate) -> str:
     """The number that the files themselves name; the id is the manifest's hash, which none of them can hold."""
-    return f"release number {certificate.release_id}: the one in its papers and images"
+    return (
+        f"release number {certificate.release_id[:_DIGITS]}...: the name of this release, to cite it or to withdraw it; "
+        f"{CARD}, {CERTIFICATE} and the images hold all 64 digits. It proves nothing about the files"
+    )

@@ -126,17 +126,16 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
     manifest = _parsed(text)
     if manifest is None:
         raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again")
-    found, files, schema = manifest["kind"], manifest["files"], manifest["schema"]
+    found, schema = manifest["kind"], manifest["schema"]
     if schema != SCHEMA:
         raise ArtifactKindMismatch(f"{path} was written with schema {schema!r}; this version reads {SCHEMA}")
     if kind is not None and found != kind:
         raise ArtifactKindMismatch(f"{path} is a {found} artifact; {needed(kind)}")
     if verify:
-        for name, digest in files.items():
-            file = path / name
-            if not file.is_file():
+        for name, digest in manifest["files"].items():
+            if not (path / name).is_file():
                 raise ArtifactBroken(f"{path}: {name} is missing; make the artifact again")
-            if file_sha256(file) != digest:
+            if file_sha256(path / name) != digest:
                 raise ArtifactBroken(f"{path}: {name} was changed after it was written; make it again")
     return Artifact(path, manifest, hashlib.sha256(text).hexdigest())
 

@@ -23,7 +23,8 @@ WHY = {
     "split --train": "give the folder to write the training cohort to; the model is trained on it alone",
     "--holdout": "the held-out cohort holds patients that the model never saw, and the audit learns from them how "
     "close unseen patients come. medaudit split makes it before training; for a model that is trained already, "
-    "medaudit ingest reads other patients of the same hospital and the same preparation. An audit without them is not possible",
+    "medaudit ingest reads other patients of the same hospital and the same preparation. "
+    "No audit is possible without them",
     "extract --holdout": "the held-out cohort holds patients that the model never saw: generated images that match "
     "them show how often chance finds a match. medaudit split makes it before training, medaudit ingest from other "
     "patients",

@@ -4,10 +4,10 @@ from typing import Any
 
 from medaudit.artifacts.certificate import CERTIFICATE, Certificate, CertifiedCounts
 from medaudit.artifacts.store import MANIFEST, Artifact
+from medaudit.writers.papers import CARD
 
 _SHOWN = 20  # numbers of images named in a line
 _DIGITS = 16  # of the 64 of a hash that is named and not compared
-CARD = "README.txt"  # as writers/papers has it, which verify need not load
 
 
 def told_by_release(
@@ -105,6 +105,6 @@ def _rest(counts: CertifiedCounts) -> str:
 def _number(certificate: Certificate) -> str:
     """The number that the files themselves name; the id is the manifest's hash, which none of them can hold."""
     return (
-        f"release number {certificate.release_id[:_DIGITS]}...: the name of this release, to cite it or to withdraw it; "
+        f"release number {certificate.release_id[:_DIGITS]}...: the name of this release, to cite or withdraw it; "
         f"{CARD}, {CERTIFICATE} and the images hold all 64 digits. It proves nothing about the files"
     )

@@ -139,8 +139,8 @@ def _refuse_browser_files(folder: Path, names: list[str]) -> None:
     rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise ReleaseBroken(
         f"{folder}: all files of the release are as released, but beside them lie "
-        f"{', '.join(map(_shown, names[:_SHOWN]))}{rest}, which file browsers (macOS Finder, Windows Explorer) make when "
-        "a folder is opened. They are no part of the release and nobody signed them: delete them, do not hand them on, "
+        f"{', '.join(map(_shown, names[:_SHOWN]))}{rest}, which file browsers (macOS Finder, Windows Explorer) make "
+        "in folders. They are no part of the release and nobody signed them: delete them, do not hand them on, "
         "and verify again"
     )
 

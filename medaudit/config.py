@@ -177,7 +177,7 @@ class TrainSettings(Settings):
 def load_settings(path: Path, model: type[AnySettings]) -> AnySettings:
     """Read a YAML file into `model`. Raises SourceMissing, or ConfigProblem naming the first wrong key."""
     if not path.is_file():
-        raise SourceMissing(f"{path} is not a file; give a YAML config")
+        raise SourceMissing(f"{path} is not a file; give a YAML config, such as those in configs/")
     try:
         body = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):

@@ -42,10 +42,7 @@ def next_steps(case: str, synthetic: int, flagged: int) -> list[str]:
     """Of a refused, a supported or an inconclusive audit."""
     return {
         "refused": [
-            f"Withhold the {flagged:,} flagged images: they are marked `flagged` in matches.parquet.",
             _not_enough(synthetic, flagged),
-            "40 training patients of 50 account for the flags: train again without them, if they are few, or give the "
-            "model more patients.",
             "Train again so that the model remembers less: on more patients, or with fewer passes over them; then "
             "generate and audit a new set.",
             "Run dedup on the real cohort before the next training: 2 pairs of training films stand under two "
@@ -53,7 +50,7 @@ def next_steps(case: str, synthetic: int, flagged: int) -> list[str]:
         ],
         "supported": [],
         "inconclusive": [
-            "Keep more patients away from the model: with at least 2 more held-out patients this audit could have "
+            "Keep more patients away from the model: with at least 2 more held-out patients the audit could have "
             "come to a verdict; half and half is best.",
             "Make the audit see more: it missed too many blurred copies. More held-out patients lower the line, "
             "larger images (--size) tell people better apart, and fewer synthetic images need a less strict line.",

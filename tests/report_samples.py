@@ -27,6 +27,7 @@ from medaudit.artifacts.findings import (
     Extraction,
     write_record,
 )
+from medaudit.artifacts.image_counts import of_audit
 from medaudit.artifacts.pseudonyms import load_or_make_key
 from medaudit.artifacts.store import Artifact, Draft, Request
 from medaudit.config import PLANTED_KINDS, REQUIRED_KINDS, AuditSettings
@@ -34,6 +35,7 @@ from medaudit.images.plants import BY_KIND
 from medaudit.render import build
 from medaudit.render.document import Document
 from medaudit.render.facts import AuditFacts, Origin, Summary, audit_facts, extraction_facts
+from medaudit.render.image_facts import ImageFacts
 
 DETECTORS = ("rmse", "tile", "local-contrast")
 MEANINGS = (
@@ -352,10 +354,12 @@ def facts(record: Audit) -> AuditFacts:
 
 def summary(case: str | None = "refused", extracted: Extraction | None = None, **changes: Any) -> Summary:
     """A summary of a case, with fields of its audit changed."""
+    record = audit(case).model_copy(update=changes) if case else None
     return Summary(
         institution="St. Example Hospital",
         protocol="IRB 2026-014",
-        audit=facts(audit(case).model_copy(update=changes)) if case else None,
+        audit=facts(record) if record else None,
+        images=ImageFacts.model_validate(of_audit(record)) if record else None,
         extraction=extraction_facts(extracted) if extracted else None,
         origin=Origin(versions={"medaudit": "0.1.0"}, seed=5, audit_id="a" * 64, synthetic_id="5" * 64),
     )

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from medaudit.artifacts.certified_review import CertifiedReview
 from medaudit.artifacts.findings import Audit, Bounds, PlantedRecord
 from medaudit.artifacts.identifying import holds_pseudonym
+from medaudit.artifacts.image_counts import Unused, of_release
 from medaudit.artifacts.records import RateRecord, Record, Verdict
 from medaudit.errors import ReleaseBroken, ReportLeak, UsageProblem
 
@@ -52,6 +53,9 @@ class CertifiedCounts(Record):
     holdout_patients: int
     flagged: int
     suspects: int
+    set_aside: int | None = (
+        None  # unusable images of the cohort, in no release; None: written by an earlier version
+    )
 
 
 class CertifiedCohortTest(Record):
@@ -143,9 +147,11 @@ def certify(
     lineage: Mapping[str, str] | None = None,
     signer: Signer | None = None,
     text_pass: TextPass | None = None,
+    beside: Unused | None = None,
 ) -> Certificate:
-    """The certificate of `released` images under an audit."""
+    """The certificate of `released` images under an audit; `beside`: what of the cohort never came before it."""
     counts, test, controls = audit.counts, audit.cohort_test, audit.controls
+    images = of_release(audit, released, len(audit.withheld), beside=beside)
     return Certificate(
         release_id=release_id,
         verdict=audit.verdict,
@@ -156,12 +162,13 @@ def certify(
         counts=CertifiedCounts(
             released=released,
             withheld=len(audit.withheld),
+            set_aside=images.set_aside,
             train_images=counts.train_images,
             train_patients=counts.train_patients,
             holdout_images=counts.holdout_images,
             holdout_patients=counts.holdout_patients,
-            flagged=counts.flagged,
-            suspects=counts.suspects,
+            flagged=images.flagged,
+            suspects=images.suspects,
         ),
         cohort_test=CertifiedCohortTest(
             excess_p=test.excess_p,

@@ -177,7 +177,9 @@ def read_passphrase(path: Path) -> str:
     try:
         mode, text = path.stat().st_mode, _read_short(path)
     except OSError:
-        raise KeyProblem(f"{path} cannot be read; give a file that holds the passphrase") from None
+        raise KeyProblem(
+            f"{path} cannot be read; give a file whose first line is the key's passphrase (mode 0600)"
+        ) from None
     if mode & 0o077:
         raise KeyProblem(f"{path} can be read by others; run chmod 600 on it")
     line = text.split("\n", 1)[0].rstrip("\r")

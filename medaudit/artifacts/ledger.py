@@ -209,7 +209,10 @@ class Ledger:
             raise LedgerUnreadable(f"{self.path} is a folder; a ledger is one file")
         if not self.path.exists():
             if not write:
-                raise LedgerUnreadable(f"{self.path} does not exist; give the ledger's file as --ledger")
+                raise LedgerUnreadable(
+                    f"{self.path} does not exist; give the ledger's file as --ledger; "
+                    "medaudit audit --ledger FILE makes it"
+                )
             if not self.path.parent.exists():  # a path that was mistyped must not begin a second ledger
                 raise LedgerUnreadable(
                     f"{self.path.parent} does not exist; make the folder first, or give the site's ledger as --ledger"

@@ -1,6 +1,6 @@
 """What a receiver finds in a released folder beside what its manifest lists: changed, missing, renamed, added."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from medaudit.artifacts.merkle import digests
@@ -9,6 +9,9 @@ from medaudit.artifacts.store import MANIFEST
 from medaudit.errors import ReleaseBroken
 from medaudit.progress import SILENT, Progress
 
+# What a file browser writes into a folder that it shows, by lower-case name: macOS Finder; Windows Explorer.
+_BROWSERS = {".ds_store", "thumbs.db", "desktop.ini"}
+_APPLE_DOUBLE = "._"  # before the name of another file, on disks that are not Apple's
 _MOST_BYTES = 1 << 29  # of a manifest: one of five million files
 
 
@@ -26,8 +29,27 @@ def manifest_bytes(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def wrong_files(folder: Path, files: Mapping[str, str], progress: Progress) -> Iterator[str]:
-    """Files that are missing, changed, renamed, added, or not plain files inside the folder."""
+def browser_files(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Plain files that a file browser makes by itself, by name; no name of the manifest, no link, no folder.
+
+    Nobody signed them and they can hold anything: names, small pictures of what else lay in a folder.
+    """
+    return [
+        name
+        for name, path in _added(folder, {*files, MANIFEST, SIGNATURE}).items()
+        if (path.name.lower() in _BROWSERS or path.name.startswith(_APPLE_DOUBLE))
+        and path.is_file()
+        and not path.is_symlink()
+    ]
+
+
+def wrong_files(
+    folder: Path, files: Mapping[str, str], progress: Progress, known: Collection[str] = ()
+) -> Iterator[str]:
+    """Files that are missing, changed, renamed, added, or not plain files inside the folder.
+
+    `known`: added files that are told apart (browser_files).
+    """
     progress.start("verify", len(files))
     outside = {
         name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
@@ -44,7 +66,7 @@ def wrong_files(folder: Path, files: Mapping[str, str], progress: Progress) -> I
             yield f"{name} is missing" + (f": it was renamed to {moved}" if moved else "")
         elif found[name] != files[name]:
             yield f"{name} was changed"
-    yield from (f"{name} was added" for name in added)
+    yield from (f"{name} was added" for name in added if name not in known)
 
 
 def _added(folder: Path, known: set[str]) -> dict[str, Path]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from medaudit.artifacts.makers import needed
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
@@ -120,22 +121,21 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
     manifest_path = path / MANIFEST
     if not manifest_path.is_file():
         what = "is not a folder" if not path.is_dir() else "has no manifest.json"
-        raise ArtifactKindMismatch(f"{path} {what}; a {kind or 'medaudit'} artifact is needed here")
+        raise ArtifactKindMismatch(f"{path} {what}; {needed(kind)}")
     text = manifest_path.read_bytes()
     manifest = _parsed(text)
     if manifest is None:
         raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again")
-    found, files, schema = manifest["kind"], manifest["files"], manifest["schema"]
+    found, schema = manifest["kind"], manifest["schema"]
     if schema != SCHEMA:
         raise ArtifactKindMismatch(f"{path} was written with schema {schema!r}; this version reads {SCHEMA}")
     if kind is not None and found != kind:
-        raise ArtifactKindMismatch(f"{path} is a {found} artifact; a {kind} is needed here")
+        raise ArtifactKindMismatch(f"{path} is a {found} artifact; {needed(kind)}")
     if verify:
-        for name, digest in files.items():
-            file = path / name
-            if not file.is_file():
+        for name, digest in manifest["files"].items():
+            if not (path / name).is_file():
                 raise ArtifactBroken(f"{path}: {name} is missing; make the artifact again")
-            if file_sha256(file) != digest:
+            if file_sha256(path / name) != digest:
                 raise ArtifactBroken(f"{path}: {name} was changed after it was written; make it again")
     return Artifact(path, manifest, hashlib.sha256(text).hexdigest())
 

@@ -14,6 +14,7 @@ import typer
 
 from medaudit.cli import audits, cohorts, evidence, keys, ledger, models, review, words
 from medaudit.cli.helping import Group, dress, names
+from medaudit.cli.needed import missing
 from medaudit.cli.refused import refused, unreadable_name
 from medaudit.cli.screen import show_error
 from medaudit.errors import MedauditError
@@ -83,7 +84,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        return _not_ours(error, told)
+        return _not_ours(error, told, arguments)
 
 
 def _command_of(arguments: list[str]) -> str | None:
@@ -93,18 +94,21 @@ def _command_of(arguments: list[str]) -> str | None:
     return next((name for name in asked if name in _COMMANDS), None)
 
 
-def _not_ours(error: Exception, told: Callable[[str, str, int], None]) -> int:
+def _not_ours(error: Exception, told: Callable[[str, str, int], None], arguments: list[str]) -> int:
     """Usage errors of the parser exit 2; anything else is a defect and is shown without its values."""
     formatted = getattr(error, "format_message", None)
     if formatted is not None and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
-        where = f" (see {context.command_path} --help)" if context is not None else ""
-        told("UsageProblem", formatted() + where, error.exit_code)
+        called = context.command_path if context is not None else "medaudit"
+        # A call without a command has printed its help and says nothing more. Its exit code is 2 and not 0, which
+        # means release-supported: in a script the command may be an empty variable.
+        said = missing(error) or formatted().strip() or "no command was given; the help above lists them"
+        told("UsageProblem", f"{said} (see {called} --help)", error.exit_code)
         return error.exit_code
     if isinstance(error, MemoryError):
         told("MemoryFull", "not enough memory; use fewer images at a time", 1)
         return 1
-    if isinstance(error, OSError) and (known := refused(error)) is not None:
+    if isinstance(error, OSError) and (known := refused(error, arguments)) is not None:
         told(type(known).__name__, str(known), known.exit_code)
         return known.exit_code
     # A value in a traceback may be a patient's: by default only the place in the code is shown.

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from medaudit.cli.places import refuse_unwritable
+
 _EXAMPLE = "Example: "
 _OPTION = re.compile(r"(?<!\S)(--\S+) (?!-)")  # and the space before its value: no line breaks there
 _BORDER = 4  # columns that help keeps free
@@ -19,6 +21,11 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters; a flag shows no type, as it takes no value."""
         return _without_types(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, once it is sure that what it writes can be written where it was asked for."""
+        refuse_unwritable(str(self.name), ctx.params)
+        return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, its example folded as a shell would take it."""

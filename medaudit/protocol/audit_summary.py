@@ -3,11 +3,16 @@
 from pathlib import Path
 
 from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls
+from medaudit.artifacts.image_counts import ImageCounts, Unused, of_audit
 from medaudit.protocol.utility import utility_line
+from medaudit.stats.counted import counted
 
 
-def summary(record: Audit, out: Path) -> tuple[str, ...]:
-    """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files."""
+def summary(record: Audit, out: Path, beside: Unused | None = None) -> tuple[str, ...]:
+    """What a tired reader needs: the verdict with its numbers, the counts, the power, the reasons, the files.
+
+    `beside`: what of the synthetic cohort never came before the audit, where that is known.
+    """
     counts, controls = record.counts, record.controls
     lines = [
         f"{record.verdict}: {counts.flagged:,} of {counts.synthetic:,} synthetic images flagged{_as(record)}, "
@@ -20,12 +25,28 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
     ]
     if record.agreement and record.agreement.wording:
         lines.append(record.agreement.wording)
-    if record.withheld:
-        lines.append(f"{len(record.withheld):,} images were withheld before this audit")
+    lines += _others(of_audit(record, beside))
     lines += [f"- {reason}" for reason in record.reasons]
     lines += [f"next: {step}" for step in record.next_steps]
     lines += utility_line(record.utility)
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
+
+
+def _others(images: ImageCounts) -> list[str]:
+    """Images of the cohort that are not among those searched, or that are suspects; nothing where there are none."""
+    parts = []
+    if images.suspects:
+        were = "suspect is" if images.suspects == 1 else "suspects are"
+        parts.append(f"{images.suspects:,} {were} listed for the reviewer, neither flagged nor withheld")
+    if images.withheld_before:
+        were = "image was" if images.withheld_before == 1 else "images were"
+        parts.append(f"{images.withheld_before:,} {were} withheld before this audit")
+    if images.set_aside:
+        was = "unusable image was" if images.set_aside == 1 else "unusable images were"
+        parts.append(f"{images.set_aside:,} {was} set aside when the cohort was made")
+    if images.refused:
+        parts.append(f"{counted(images.refused, 'file')} of its source could not be read")
+    return [f"{images.searched:,} images of this cohort searched; {'; '.join(parts)}"] if parts else []
 
 
 def _as(record: Audit) -> str:

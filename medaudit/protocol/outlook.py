@@ -15,6 +15,7 @@ from medaudit.protocol.examination import Examined
 from medaudit.protocol.grounds import promised, without_line
 from medaudit.protocol.remainder import look_again
 from medaudit.protocol.utility import judge_utility
+from medaudit.stats.intervals import Rate
 from medaudit.stats.next_steps import Rest, Standing, next_steps, remainder_wording
 from medaudit.stats.reasons import one_id_sentences
 
@@ -73,6 +74,9 @@ def _rest(again: Audit) -> Rest:
         flagged=again.counts.flagged,
         cohort_rejects=again.cohort_test.rejects,
         alpha=again.budget["alpha"] - again.budget["alpha_spent"],
+        power={one.kind: Rate(**one.power.model_dump()) for one in again.controls.planted if one.required},
+        distinct=again.variety.distinct if again.variety else None,
+        run_detectable=again.cohort_test.smallest_detectable_run,
     )
 
 

@@ -27,7 +27,7 @@ from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
 from medaudit.protocol.cleared import Pair
 from medaudit.protocol.sides import Side
-from medaudit.stats.next_steps import NOTHING_LEFT, WITHHOLD, Rest, remainder_wording
+from medaudit.stats.next_steps import NOTHING_LEFT, WITHHOLD, WITHOUT, Rest, remainder_wording
 from medaudit.stats.reasons import zero_found_wording
 from medaudit.stats.spending import draws_needed
 from medaudit.stats.together import (
@@ -250,7 +250,9 @@ def _new_alone(record: Audit, rest: Remainder, out: int) -> dict[str, Any]:
     new = rest.synthetic - out
     if not new:
         others = [
-            step for step in record.next_steps if step != rest.wording and not step.startswith(WITHHOLD)
+            step
+            for step in record.next_steps
+            if step != rest.wording and not step.startswith((WITHHOLD, WITHOUT))
         ]
         return {"remainder": None, "next_steps": [NOTHING_LEFT, *others]}
     found = Rest(rest.verdict, tuple(rest.reasons), new, rest.flagged, rest.cohort_rejects, rest.alpha)

@@ -42,6 +42,15 @@ class Details:
     review: Review | None = None
 
 
+def any_suspect(matches: pa.Table, by_detector: pa.Table | None) -> pa.Table:
+    """The matches (N rows) with `suspect` as the counts have it: under any detector, not only the one named."""
+    if by_detector is None:
+        return matches
+    suspect = by_detector.filter(by_detector.column("suspect")).column("synthetic_id").unique()
+    found = pc.is_in(matches.column("synthetic_id"), value_set=suspect)
+    return matches.set_column(matches.schema.get_field_index("suspect"), "suspect", found)
+
+
 def most_alike(matches: pa.Table) -> pa.Table:
     """(N) rows, flagged first, then suspects, then the most alike; ties by synthetic id."""
     keys = [(name, "descending") for name in ("flagged", "suspect", "score")]

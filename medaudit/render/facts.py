@@ -26,6 +26,7 @@ from medaudit.render.drawn_facts import (
     exposure_facts,
 )
 from medaudit.render.histogram import Histogram, quantise, resolvable_quantile
+from medaudit.render.image_facts import ImageFacts, RemainderFacts
 from medaudit.render.review_facts import ReviewFacts
 from medaudit.render.site_facts import CohortFacts, PreviousFacts, ReleaseFacts, SiteFacts
 from medaudit.render.subgroup_facts import SubgroupFacts
@@ -226,6 +227,7 @@ class AuditFacts(Aggregate):
     exposure: ExposureFacts | None = None  # None: nobody is named
     one_source: bool = True  # T and H could not be told apart by how their films were taken
     utility: UtilityFacts | None = None  # None: too few images or people, or an earlier version
+    remainder: RemainderFacts | None = None  # None: nothing was flagged, or nothing would be left
 
     @property
     def same_person(self) -> int:
@@ -286,6 +288,7 @@ class Summary(Aggregate):
     origin: Origin
     site: SiteFacts = SiteFacts()
     release: ReleaseFacts | None = None
+    images: ImageFacts | None = None  # None: no cohort was audited
     previous: PreviousFacts | None = None
     cohorts: tuple[CohortFacts, ...] = ()
     review: ReviewFacts | None = None  # None: no one looked at the flags
@@ -334,6 +337,7 @@ def audit_facts(
         exposure=exposure_facts(matches, hide),
         one_source=audit.source is None or not audit.source.differs,
         utility=None if audit.utility is None else UtilityFacts.model_validate(audit.utility),
+        remainder=None if audit.remainder is None else RemainderFacts.model_validate(audit.remainder),
     )
 
 

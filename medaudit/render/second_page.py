@@ -1,9 +1,10 @@
-"""The second page: what was not tested, what is held back, under which conditions, and who signs."""
+"""The second page: what was not tested, what is released and withheld, under which conditions, and who signs."""
 
 from medaudit.artifacts.records import Verdict
 from medaudit.render import wording as say
 from medaudit.render.document import Block, Bullets, Facts, Paragraph, Section, SignOff
 from medaudit.render.facts import Summary
+from medaudit.render.image_facts import image_items
 
 
 def not_tested(summary: Summary) -> Section:
@@ -45,18 +46,13 @@ def not_tested(summary: Summary) -> Section:
 
 
 def withheld(summary: Summary) -> Section | None:
-    """Marking, and images held back, as counts."""
-    if summary.audit is None:
+    """Which images go out and which stay, what changed, and how released files are marked."""
+    if summary.audit is None or summary.images is None:
         return None
-    audit = summary.audit
-    counts = audit.counts
-    as_what = "flagged" if audit.same_person else "flagged as copies"
-    flags = (
-        f"{say.whole(counts.flagged)} {as_what}, {say.counted(counts.suspects, 'suspect')}, "
-        f"{say.whole(audit.withheld)} set aside before this audit"
-    )
+    audit, review = summary.audit, summary.review
+    then = review.then if review is not None else None
     items = (
-        ("Images held back", flags),
+        *image_items(summary.images, audit.verdict, audit.remainder, then),
         (
             "Changes since the last audit",
             "see the next section" if summary.previous else "no earlier audit was given to this report",
@@ -67,7 +63,7 @@ def withheld(summary: Summary) -> Section | None:
             "USE and an invented patient; medaudit verify checks this on the receiver's side",
         ),
     )
-    return Section(title="Held back, changed, marked", blocks=(Facts(items=items),), page="second")
+    return Section(title="Released, withheld, changed, marked", blocks=(Facts(items=items),), page="second")
 
 
 _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
@@ -80,8 +76,6 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
     ),
     "do-not-release": (
         "This cohort stays inside. medaudit release will not write it.",
-        "The flagged images can be withheld and the rest audited again; images of a model that copies this often "
-        "deserve a second look even then.",
         "The model's weights hold what it copied and stay inside as well.",
     ),
     "inconclusive": (
@@ -90,6 +84,15 @@ _CONDITIONS: dict[Verdict, tuple[str, ...]] = {
         "or more planted copies.",
     ),
 }
+
+
+_CAN_WITHHOLD = (
+    "Without its flagged images the cohort passes an audit of the rest: medaudit release --withhold-flagged writes "
+    "that rest and nothing else. Images of a model that copies deserve a second look even then."
+)
+_CANNOT_WITHHOLD = (
+    "Withholding the flagged images does not make the rest fit for release: the audit of the rest says so."
+)
 
 
 _WENT_OUT = (
@@ -134,6 +137,9 @@ def conditions(summary: Summary) -> Section:
         items = _WENT_OUT
     else:
         items = _CONDITIONS[summary.verdict]
+        rest = summary.audit.remainder
+        if summary.verdict == "do-not-release" and rest is not None:
+            items = (items[0], _CAN_WITHHOLD if rest.enough else _CANNOT_WITHHOLD, *items[1:])
     return Section(title="Conditions", blocks=(Bullets(items=items),), page="second")
 
 

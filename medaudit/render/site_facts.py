@@ -36,6 +36,7 @@ class ReleaseFacts(Aggregate):
     second_look_id: str | None = None  # of the audit of the rest; None: released under this very audit
     review_id: str | None = None  # None: no flag of it was cleared by people
     cleared: int = 0  # of its images, flagged and cleared by people
+    set_aside: int | None = None  # unusable images of the cohort; None: its certificate does not say
 
 
 class PreviousFacts(Aggregate):

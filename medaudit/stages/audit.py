@@ -18,6 +18,7 @@ from medaudit.artifacts.findings import (
     open_audit,
     write_record,
 )
+from medaudit.artifacts.image_counts import unused
 from medaudit.artifacts.store import Draft, Request, finished
 from medaudit.config import AuditSettings
 from medaudit.devices import pick_device
@@ -78,6 +79,7 @@ def run(
     sides = open_sides(train, holdout, synthetic, left_out)
     if len(sides[0]) < 2:
         raise ReferenceTooSmall(f"{train} has one image in use; an audit needs at least two training images")
+    never = unused(sides[2].cohort)
     check_memory(memory_bytes, sides[0])
     secret = key_of_cohort(key, (train, holdout, synthetic, out), sides[0].cohort.key, train)
     network = CopyNetwork.of(
@@ -121,4 +123,4 @@ def run(
     artifact, record = open_audit(out)
     check_code(artifact, secret or made_key(train))
     data = record.model_dump(mode="json", by_alias=True)
-    return Outcome(summary(record, out), data, out, EXIT_CODES[record.verdict])
+    return Outcome(summary(record, out, never), data, out, EXIT_CODES[record.verdict])

@@ -4,19 +4,16 @@ from collections.abc import Collection
 from pathlib import Path
 
 from medaudit.artifacts.cohort import Cohort
-from medaudit.artifacts.findings import DETECTOR_MATCHES, EXIT_CODES, MATCHES, Audit, read_matches
+from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, Audit, read_matches
 from medaudit.artifacts.store import Artifact, open_artifact
 from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
+from medaudit.errors import CohortMismatch, UsageProblem
 from medaudit.progress import Progress
+from medaudit.protocol.grounds import settings_of
 from medaudit.protocol.recheck import open_trusted_audit
+from medaudit.protocol.release_advice import advice, not_releasable, refuse_known_rest
 from medaudit.protocol.together import Begin
 from medaudit.stats.together import WAYS_OUT
-
-_ADVICE = {
-    "do-not-release": "release again with --withhold-flagged, or train again with less memorization",
-    "inconclusive": "the audit's reasons say what would resolve it",
-}
 
 
 def audit_of(cohort: Cohort, path: Path, key: Path | None = None) -> tuple[Artifact, Audit]:
@@ -56,10 +53,12 @@ def audit_the_rest(
     from medaudit.stages import audit
     from medaudit.stages.encoders import network_again
 
+    if not spared and not also:  # the audit has judged this very rest
+        refuse_known_rest(record, settings == settings_of(first), progress)
     if train is None or holdout is None:
         raise UsageProblem("withholding audits the rest again; give --train and --holdout")
     if record.ledger is not None and record.ledger.flagged_before:
-        raise _not_releasable(
+        raise not_releasable(
             record, f"flagged images are out already, so withholding cannot help: {WAYS_OUT}"
         )
     for path, role in ((train, "train"), (holdout, "holdout")):
@@ -72,14 +71,12 @@ def audit_the_rest(
         flagged.update(matches.filter(matches.column("flagged")).column("synthetic_id").to_pylist())
     flagged -= set(spared)
     if record.verdict == "do-not-release" and not flagged - set(record.withheld) and not spared:
-        raise _not_releasable(
+        raise not_releasable(
             record, "no single image is flagged, so leaving images out cannot help; train again"
         )
     flagged |= {*record.withheld, *also}
     if len(flagged) == len(cohort.in_use):
-        raise _not_releasable(
-            record, "every image is flagged or withheld; nothing would be left; train again"
-        )
+        raise not_releasable(record, "every image is flagged or withheld; nothing would be left; train again")
     # Half of alpha for each look. The first look flagged at the whole alpha, which sets aside at least the images
     # that half of it would have.
     audit.run(
@@ -124,12 +121,5 @@ def require_clearance(record: Audit, *, again: bool) -> None:
     if record.verdict == "release-supported":
         return
     if record.ledger is not None and record.ledger.flagged_before:
-        raise _not_releasable(record, f"flagged images are out already: {WAYS_OUT}")
-    advice = "so it does even without the flagged images; train again" if again else _ADVICE[record.verdict]
-    raise _not_releasable(record, advice)
-
-
-def _not_releasable(record: Audit, advice: str) -> NotReleasable:
-    error = NotReleasable(f"the audit says {record.verdict} ({record.counts.flagged} flagged): {advice}")
-    error.exit_code = EXIT_CODES[record.verdict] or NotReleasable.exit_code
-    return error
+        raise not_releasable(record, f"flagged images are out already: {WAYS_OUT}")
+    raise not_releasable(record, advice(record, again=again))

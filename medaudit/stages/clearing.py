@@ -6,7 +6,7 @@ The cohort test, the power, the controls and every other doubt of the audit deci
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medaudit.artifacts.authentication import require_authentic
 from medaudit.artifacts.certified_review import CertifiedReview, certified_review
@@ -110,7 +110,11 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
         model_rate_upper=None, sources=None, hidden_copies=None, alpha=record.bounds.alpha, wording=_NO_BOUND
     )
     reasons = [_sentence(said, record.counts.synthetic), *rest.reasons]
-    counts = record.counts.model_copy(update={"flagged": said.cleared})
+    changed = {
+        "flagged": said.cleared,
+        "suspects": record.counts.suspects - _suspects_among(tables, clearing.images),
+    }
+    counts = record.counts.model_copy(update=changed)
     changes = {
         "verdict": rest.verdict,
         "reasons": reasons,
@@ -119,6 +123,19 @@ def cleared(clearing: Clearing, audit: Artifact, record: Audit) -> tuple[Audit, 
         "next_steps": [],
     }
     return record.model_copy(update=changes), said
+
+
+def _suspects_among(tables: list[Any], images: set[int]) -> int:
+    """How many of these rows of S count as suspects: suspect under a detector, flagged under none."""
+    suspect, flagged = (
+        {
+            image
+            for table in tables
+            for image in table.filter(table.column(name)).column("synthetic_id").to_pylist()
+        }
+        for name in ("suspect", "flagged")
+    )
+    return len((suspect - flagged) & images)
 
 
 def _sentence(said: CertifiedReview, images: int) -> str:

@@ -100,6 +100,7 @@ def summarise(
     `stated`: what the site states, `beside`: facts of release, earlier audit and cohorts (see `site`).
     """
     from medaudit.render.facts import Origin, SiteFacts, Summary, extraction_facts, hardware_facts
+    from medaudit.render.image_facts import image_facts
 
     lineage = evidence.lineage()
     manifest = evidence.leading.manifest
@@ -108,6 +109,7 @@ def summarise(
         protocol=stated["protocol"],
         site=SiteFacts(**{name: stated[name] for name in SiteFacts.model_fields}),
         **beside,
+        images=image_facts(evidence.audit[1], beside, evidence.clearing) if evidence.audit else None,
         audit=_audit(evidence, hide),
         extraction=extraction_facts(evidence.extraction[1]) if evidence.extraction is not None else None,
         review=review_facts(evidence.clearing, evidence.audit),
@@ -126,15 +128,16 @@ def summarise(
 
 def details(evidence: Evidence, pictures: "Pictures | None") -> "Details | None":
     """What only the confidential edition shows: the audit's matches, or the extraction's where there is no audit."""
-    from medaudit.render.confidential import Details
+    from medaudit.render.confidential import Details, any_suspect
 
     record = evidence.audit[1] if evidence.audit is not None else None
     artifact = evidence.leading
     if not _has(artifact, MATCHES):
         return None
+    by_detector = read_matches(artifact, DETECTOR_MATCHES) if _has(artifact, DETECTOR_MATCHES) else None
     return Details(
         audit=record,
-        matches=read_matches(artifact),
+        matches=any_suspect(read_matches(artifact), by_detector),
         lineage=evidence.lineage(),
         pictures=pictures,
         review=evidence.clearing.review if evidence.clearing else None,

@@ -9,6 +9,7 @@ import numpy as np
 from medaudit.artifacts.certificate import CERTIFICATE, certify, letters, refuse_pseudonyms
 from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import Audit, write_record
+from medaudit.artifacts.image_counts import unused
 from medaudit.artifacts.keys import SecretKey
 from medaudit.artifacts.merkle import digests, merkle_root
 from medaudit.artifacts.store import Artifact, Draft, Request, versions
@@ -52,6 +53,7 @@ def write_release(
         record, release_id=release_id, synthetic_id=cohort.id, audit_id=request.parents["audit"], released=len(rows),
         date=options["date"], expires=options["expires"], lineage={**request.parents, "model": model},
         signer=signer_of(key) if key else None, text_pass=looked, versions=tools, review=options.get("review"),
+        beside=unused(cohort),
     )  # fmt: skip
     texts = {CARD: card(certificate, form, model, options)}
     if form != "npz":

@@ -11,6 +11,7 @@ from medaudit.errors import KeyProblem, ReleaseBroken, SignatureWrong
 
 _AGAIN = "ask the sender for the release again"
 _LONGEST = 4096  # bytes of a key file
+_LONGEST_SHOWN = 120  # letters of --key in a message
 
 
 def signing_key(path: Path | None, passphrase: Passphrase) -> SecretKey | None:
@@ -53,9 +54,11 @@ def trusted(key: str) -> PublicKey | str:
         with Path(key).open("rb") as stream:
             text = stream.read(_LONGEST).decode("utf-8", errors="replace")
     except (OSError, ValueError):
+        # a secret key's line, pasted by mistake, is longer than this and is not repeated on the screen
+        what = f"--key {key}" if len(key) <= _LONGEST_SHOWN else "--key"
         raise KeyProblem(
-            "--key is neither a public key's file, nor its line, nor a fingerprint of 64 hex digits; "
-            "ask the sender for the .pub file"
+            f"{what} is no file that can be read, no public key's line and no fingerprint of 64 hex digits; "
+            "ask the sender for the .pub file that medaudit keygen made"
         ) from None
     found = read_public(text)
     if found is None:

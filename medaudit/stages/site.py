@@ -110,7 +110,7 @@ class Site:
             images=artifact.manifest["images"],
             format=artifact.settings["format"],
             merkle_root=_merkle_root(artifact),
-            withheld=certificate.counts.withheld,
+            **{name: getattr(certificate.counts, name) for name in ("withheld", "set_aside")},
             second_look_id=looks[1] if looks[0] == evidence.audit[0].id else None,
             review_id=rested,
             cleared=certificate.review.cleared if certificate.review else 0,

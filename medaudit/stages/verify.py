@@ -10,7 +10,7 @@ from medaudit.artifacts.certificate import CERTIFICATE, Certificate, day, is_day
 from medaudit.artifacts.certified_review import wrong_review
 from medaudit.artifacts.keys import PublicKey
 from medaudit.artifacts.merkle import merkle_root
-from medaudit.artifacts.received import manifest_bytes, wrong_files
+from medaudit.artifacts.received import browser_files, manifest_bytes, wrong_files
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.errors import (
     ArtifactBroken,
@@ -57,7 +57,8 @@ def _checked(
             f"{folder}: {MANIFEST} cannot be read; ask the sender for the release again"
         ) from None
     manifest = artifact.manifest
-    _require(folder, list(wrong_files(folder, manifest["files"], progress)))
+    browser = browser_files(folder, manifest["files"])
+    _require(folder, list(wrong_files(folder, manifest["files"], progress, browser)))
     certificate = read_certificate(folder / CERTIFICATE)
     _require(folder, list(wrong_papers(folder, manifest, certificate)))
     if signer and wrong_signer(certificate, signer):
@@ -71,6 +72,7 @@ def _checked(
         raise CertificateExpired(
             f"{folder}: the certificate ended on {certificate.expires}; ask the sender for one that holds"
         )
+    _refuse_browser_files(folder, browser)  # last: all else is as it was released
     return Outcome(*told_by_verify(artifact, certificate, who, trusted=signer is not None), folder)
 
 
@@ -151,6 +153,22 @@ def _require(folder: Path, problems: list[str]) -> None:
         raise ReleaseBroken(
             f"{folder}: {'; '.join(map(_shown, problems[:_SHOWN]))}{rest}. Ask the sender for the release again"
         )
+
+
+def _refuse_browser_files(folder: Path, names: list[str]) -> None:
+    """Raise ReleaseBroken for files that the receiver's own system made: they are to be deleted, no more.
+
+    They are not let pass, as their content is anybody's: one that came with the release may show what it must not.
+    """
+    if not names:
+        return
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise ReleaseBroken(
+        f"{folder}: all files of the release are as released, but beside them lie "
+        f"{', '.join(map(_shown, names[:_SHOWN]))}{rest}, which file browsers (macOS Finder, Windows Explorer) make "
+        "in folders. They are no part of the release and nobody signed them: delete them, do not hand them on, "
+        "and verify again"
+    )
 
 
 def _shown(text: str) -> str:

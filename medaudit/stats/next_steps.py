@@ -1,23 +1,26 @@
 """What would change the verdict, in sentences that begin with something to do. Nothing where nothing need be done.
 
 The reasons say what was found; these say who can do what about it: withhold, train again, bring more people, mend
-the cohorts. Axes: none.
+the cohorts. Each step has a code; no two steps of one audit are a pair of CONTRADICTIONS. A step that is about the
+audit of the images that were not flagged says so first. Axes: none.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from medaudit.stats.cohort_test import smallest_detectable_run
 from medaudit.stats.counted import counted
 from medaudit.stats.intervals import Rate, clopper_pearson
 from medaudit.stats.reasons import CohortEvidence
+from medaudit.stats.step_codes import Code, Step
 from medaudit.stats.tail import MIN_REFERENCE
 from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED
 
 _MOST_PEOPLE = 1 << 20  # held-out patients that anyone could be asked for
 _MOST_PLANTS = 100_000
 WITHHOLD = "Withhold the"
+WITHOUT = "Without the"
 NOTHING_LEFT = "Every image is flagged, so withholding would leave nothing to release."
 
 
@@ -31,6 +34,9 @@ class Rest:
     flagged: int
     cohort_rejects: bool
     alpha: float
+    power: Mapping[str, Rate] | None = None  # of the required kinds, in that look; None: as in the first
+    distinct: int | None = None  # different images that remain; None: all
+    run_detectable: int | None = None
 
     @property
     def enough(self) -> bool:
@@ -71,15 +77,22 @@ class Standing:
 
 
 def next_steps(standing: Standing) -> list[str]:
+    """The sentences of `ordered_steps`."""
+    return [step.text for step in ordered_steps(standing)]
+
+
+def ordered_steps(standing: Standing) -> list[Step]:
     """The steps, the most decisive first; none for a release that is supported."""
     if standing.verdict == RELEASE_SUPPORTED:
         return []
-    broken = _cohort_steps(standing)
-    steps = _flag_steps(standing)
-    undecided = INCONCLUSIVE in (standing.verdict, standing.rest.verdict if standing.rest else None)
     training = _training_steps(standing) if standing.verdict == DO_NOT_RELEASE else []
-    bring = [*_people_steps(standing), *_control_steps(standing)] if undecided else []
-    return [*steps, *training, *broken, *bring]
+    bring: list[Step] = []
+    if standing.rest is not None and standing.rest.verdict == INCONCLUSIVE:
+        rest = _of_the_rest(standing, standing.rest)
+        bring = _said_of_the_rest([*_people_steps(rest), *_control_steps(rest)], standing.flagged)
+    elif standing.verdict == INCONCLUSIVE:
+        bring = [*_people_steps(standing), *_control_steps(standing)]
+    return [*_flag_steps(standing), *training, *_cohort_steps(standing), *bring]
 
 
 def remainder_wording(flagged: int, rest: Rest, out: int = 0) -> str:
@@ -142,74 +155,122 @@ def needed_plants(required_power: float, confidence: float) -> int:
     return count
 
 
-def _flag_steps(standing: Standing) -> list[str]:
-    flagged = standing.flagged
+def _of_the_rest(standing: Standing, rest: Rest) -> Standing:
+    """How the images stand that were not flagged; where the second look was not kept, as the whole set."""
+    if rest.power is None:
+        return replace(standing, verdict=rest.verdict)
+    return replace(
+        standing,
+        verdict=rest.verdict,
+        synthetic=rest.synthetic,
+        distinct=rest.distinct,
+        cohort=replace(standing.cohort, run_detectable=rest.run_detectable),
+        power=rest.power,
+    )
+
+
+def _said_of_the_rest(steps: Iterable[Step], flagged: int) -> list[Step]:
+    """The steps, each beginning with the images that it is about."""
+    about = f"{WITHOUT} {counted(flagged, 'flagged image')}: "
+    return [Step(step.code, f"{about}{step.text[0].lower()}{step.text[1:]}") for step in steps]
+
+
+def _flag_steps(standing: Standing) -> list[Step]:
+    """Whether to withhold the flagged images: told once, and never beside a sentence that it is no use."""
+    flagged, rest = standing.flagged, standing.rest
     if not flagged:
         return []
+    if rest is not None and not rest.enough:
+        found = [Step(Code.NOT_ENOUGH, remainder_wording(flagged, rest))]
+        if rest.verdict == INCONCLUSIVE:
+            found += _said_of_the_rest([Step(Code.WHY_NOT, reason) for reason in rest.reasons[:1]], flagged)
+        return found
+    if rest is None and flagged == standing.synthetic:
+        return [Step(Code.NOTHING_LEFT, NOTHING_LEFT)]
+    if rest is None and standing.second_look:
+        return [
+            Step(
+                Code.WITHHELD_ONCE,
+                "Flagged images were withheld once already; a second time cannot clear the rest.",
+            )
+        ]
     they = "it is" if flagged == 1 else "they are"
-    steps = [f"{WITHHOLD} {counted(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."]
-    if standing.rest is not None:
-        steps.append(remainder_wording(flagged, standing.rest))
-        if standing.rest.verdict == INCONCLUSIVE:
-            steps += standing.rest.reasons[:1]
-    elif flagged == standing.synthetic:
-        steps = [NOTHING_LEFT]
-    elif standing.second_look:
-        steps.append("Flagged images were withheld once already; a second time cannot clear the rest.")
-    return steps
+    withhold = f"{WITHHOLD} {counted(flagged, 'flagged image')}: {they} marked `flagged` in matches.parquet."
+    found = [Step(Code.WITHHOLD, withhold)]
+    return found if rest is None else [*found, Step(Code.ENOUGH, remainder_wording(flagged, rest))]
 
 
-def _training_steps(standing: Standing) -> list[str]:
-    steps = []
-    if standing.flagged:
-        exposed = standing.patients_exposed
-        account = "accounts" if exposed == 1 else "account"
-        steps.append(
+def _training_steps(standing: Standing) -> list[Step]:
+    rest, exposed = standing.rest, standing.patients_exposed
+    of_many = standing.cohort.rejects if rest is None else rest.verdict == DO_NOT_RELEASE
+    if of_many:
+        return [
+            Step(
+                Code.TRAIN_LESS,
+                "Train again so that the model remembers less: on more patients, or with fewer passes over them; then "
+                "generate and audit a new set.",
+            )
+        ]
+    if not standing.flagged:
+        return []
+    account = "accounts" if exposed == 1 else "account"
+    return [
+        Step(
+            Code.TRAIN_WITHOUT,
             f"{counted(exposed, 'training patient')} of {standing.train_patients:,} {account} for the flags: train "
-            "again without them, if they are few, or give the model more patients."
+            "again without them, if they are few, or give the model more patients.",
         )
-    rest = standing.rest
-    if (rest is None and standing.cohort.rejects) or (rest is not None and rest.verdict == DO_NOT_RELEASE):
-        steps.append(
-            "Train again so that the model remembers less: on more patients, or with fewer passes over them; then "
-            "generate and audit a new set."
-        )
-    return steps
+    ]
 
 
-def _cohort_steps(standing: Standing) -> list[str]:
+def _cohort_steps(standing: Standing) -> list[Step]:
     """What is wrong with T and H themselves."""
     steps = []
     if standing.duplicates_across:
         steps.append(
-            "Run dedup on the whole real cohort, split it again, and train and audit with the new halves: now the "
-            "same film is in both."
+            Step(
+                Code.SPLIT_AGAIN,
+                "Run dedup on the whole real cohort, split it again, and train and audit with the new halves: now the "
+                "same film is in both.",
+            )
         )
     if standing.duplicates_in_train:
         pairs = "pair" if standing.duplicates_in_train == 1 else "pairs"
         steps.append(
-            f"Run dedup on the real cohort before the next training: {standing.duplicates_in_train:,} {pairs} of "
-            "training films stand under two patients, and repeated films are remembered first."
+            Step(
+                Code.DEDUP,
+                f"Run dedup on the real cohort before the next training: {standing.duplicates_in_train:,} {pairs} of "
+                "training films stand under two patients, and repeated films are remembered first.",
+            )
         )
     if standing.one_id:
         steps.append(
-            "Read the patient ids again: inspect shows where they were found; ingest takes --manifest or "
-            "--patient-regex."
+            Step(
+                Code.READ_IDS,
+                "Read the patient ids again: inspect shows where they were found; ingest takes --manifest or "
+                "--patient-regex.",
+            )
         )
     if not standing.patient_level:
         steps.append(
-            "Ingest again with patient ids (--manifest or --patient-regex); if each patient has one image, say so "
-            "with --one-image-one-patient."
+            Step(
+                Code.GIVE_IDS,
+                "Ingest again with patient ids (--manifest or --patient-regex); if each patient has one image, say so "
+                "with --one-image-one-patient.",
+            )
         )
     if standing.source_differs:
         steps.append(
-            "Ingest the films of training and hold-out together, with one preparation, and let split draw both; the "
-            "model has to be trained again on the new half."
+            Step(
+                Code.ONE_SOURCE,
+                "Ingest the films of training and hold-out together, with one preparation, and let split draw both; "
+                "the model has to be trained again on the new half.",
+            )
         )
     return steps
 
 
-def _people_steps(standing: Standing) -> list[str]:
+def _people_steps(standing: Standing) -> list[Step]:
     """More held-out patients, or more images."""
     cohort, people = standing.cohort, standing.train_patients + standing.holdout_patients
     run = cohort.run_needed
@@ -217,8 +278,11 @@ def _people_steps(standing: Standing) -> list[str]:
     few_images = cohort.run_detectable is None and run is not None and 2 * run <= standing.train_patients
     if few_images:
         return [
-            f"Generate and audit more different images: the set holds {standing.different:,}, and the cohort test "
-            f"needs {run:,}."
+            Step(
+                Code.MORE_IMAGES,
+                f"Generate and audit more different images: the set holds {standing.different:,}, and the cohort test "
+                f"needs {run:,}.",
+            )
         ]
     blind = cohort.run_detectable is None or (run is not None and 2 * run > standing.train_patients)
     reference = people if standing.reference is None else standing.reference
@@ -228,19 +292,25 @@ def _people_steps(standing: Standing) -> list[str]:
     needed = needed_holdout(standing.train_patients, standing.different, cohort.run_alpha) if blind else None
     if blind and needed is None:
         return [
-            f"Bring more people: {counted(standing.train_patients, 'training patient')} and "
-            f"{counted(standing.different, 'different image')} are too few for any hold-out to help."
+            Step(
+                Code.MORE_PEOPLE,
+                f"Bring more people: {counted(standing.train_patients, 'training patient')} and "
+                f"{counted(standing.different, 'different image')} are too few for any hold-out to help.",
+            )
         ]
     missing = max(short, (needed or 0) - standing.holdout_patients)
     if missing > 0:
         return [
-            f"Keep more patients away from the model: with at least {missing:,} more held-out patients this "
-            "audit could have come to a verdict; half and half is best."
+            Step(
+                Code.MORE_HELD_OUT,
+                f"Keep more patients away from the model: with at least {missing:,} more held-out patients the "
+                "audit could have come to a verdict; half and half is best.",
+            )
         ]
-    return ["Keep more patients away from the model; half and half is best."]
+    return [Step(Code.MORE_HELD_OUT, "Keep more patients away from the model; half and half is best.")]
 
 
-def _control_steps(standing: Standing) -> list[str]:
+def _control_steps(standing: Standing) -> list[Step]:
     """Which planted copies were missed, and whether planting more would do."""
     power = standing.power or {}
     weak = {kind: rate for kind, rate in power.items() if rate.low < standing.required_power}
@@ -251,21 +321,34 @@ def _control_steps(standing: Standing) -> list[str]:
     if few:
         confidence = next(iter(weak.values())).confidence
         steps.append(
-            f"Plant more copies, at least {needed_plants(standing.required_power, confidence):,} of each kind "
-            f"(plants in the config; it takes as many training images): all {all_of} were found, but they were "
-            "too few to say so."
+            Step(
+                Code.PLANT_MORE,
+                f"Plant more copies, at least {needed_plants(standing.required_power, confidence):,} of each kind "
+                f"(plants in the config; it takes as many training images): all {all_of} were found, but they were "
+                "too few to say so.",
+            )
         )
     if missed:
         steps.append(
-            f"Make the audit see more: it missed too many {too_few}. More held-out patients lower the line, "
-            "larger images (--size) tell people better apart, and fewer synthetic images need a less strict line."
+            Step(
+                Code.SEE_MORE,
+                f"Make the audit see more: it missed too many {too_few}. More held-out patients lower the line, "
+                "larger images (--size) tell people better apart, and fewer synthetic images need a less strict line.",
+            )
         )
     if not power:
-        steps.append("Name the kinds of copies that must be found (required_kinds in the config).")
+        steps.append(
+            Step(
+                Code.NAME_KINDS, "Name the kinds of copies that must be found (required_kinds in the config)."
+            )
+        )
     if standing.negative_broken:
         steps.append(
-            "Look at the unseen people who were flagged: two ids of one patient, or films of one person in both "
-            "cohorts, are the usual cause; dedup finds the same film."
+            Step(
+                Code.LOOK_AT_FALSE_ALARMS,
+                "Look at the unseen people who were flagged: two ids of one patient, or films of one person in both "
+                "cohorts, are the usual cause; dedup finds the same film.",
+            )
         )
     return steps
 

@@ -59,7 +59,10 @@ def _composition(certificate: Certificate, form: str, settings: Mapping[str, Any
     )
     return [
         f"{counts.released} generated chest radiographs{kind}, each filed under a patient of its own. Left out of the "
-        f"cohort, because an audit flagged them or letters were found in them: {counts.withheld}.",
+        f"cohort, because an audit flagged them or letters were found in them: {counts.withheld}."
+        + (
+            f" Left out as unusable when the cohort was made: {counts.set_aside}." if counts.set_aside else ""
+        ),
         f"Labels, where the generator was given any, are in {where}. No reader has confirmed them.",
         "Nothing of the training data is included: no film, no id, no distance to a single film.",
     ]
@@ -102,7 +105,9 @@ def _audited(certificate: Certificate) -> list[str]:
     return [
         f"Every image was compared with all {counts.train_images} training images of {counts.train_patients} patients, "
         f"and with {counts.holdout_images} images of {counts.holdout_patients} patients the model never saw.",
-        f"Verdict of medaudit: {certificate.verdict}. Flagged: {counts.flagged}.",
+        f"Verdict of medaudit: {certificate.verdict}. Flagged: {counts.flagged}"
+        f"{', each cleared by people' if certificate.review else ''}. Suspects: {counts.suspects}; a suspect is not "
+        "flagged and not left out.",
         *(reason[:1].upper() + reason[1:] for reason in certificate.reasons),
         f"Detectors: {', '.join(one.name for one in certificate.detectors)}. Copies of {len(certificate.power)} kinds "
         f"were planted.{weakest}",

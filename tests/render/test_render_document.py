@@ -124,7 +124,7 @@ def test_two_pages_hold_what_a_board_needs(refused: Document) -> None:
     assert pages["second"] == [
         "What this audit could have seen",
         "What was not tested",
-        "Held back, changed, marked",
+        "Released, withheld, changed, marked",
         "What would change it",
         "Conditions",
         "Sign-off",

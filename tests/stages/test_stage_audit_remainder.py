@@ -1,14 +1,18 @@
 """The second look: withholding the flagged images, judged at once, as a whole audit of the rest would judge it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import audit_parts as parts
 import numpy as np
 import pytest
 
+from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.findings import Audit, open_audit, read_matches
-from medaudit.stages import audit
+from medaudit.cli.app import run as front
+from medaudit.errors import ArtifactKindMismatch
+from medaudit.stages import audit, clearance
 
 FEW = range(800, 848)
 
@@ -79,7 +83,7 @@ def test_the_words_when_it_is_not(tmp_path: Path) -> None:
     closeness_without_copies(tmp_path)
     record = run(tmp_path)
     assert record.remainder is not None and record.remainder.cohort_rejects
-    assert record.next_steps[1] == record.remainder.wording
+    assert record.next_steps[0] == record.remainder.wording
     assert record.remainder.wording.startswith("Withholding the ")
     assert "would not be enough: among the remaining" in record.remainder.wording
     assert "the cohort test still rejects" in record.remainder.wording
@@ -99,12 +103,59 @@ def test_the_words_when_it_is_not(tmp_path: Path) -> None:
 def test_the_words_when_the_rest_is_too_little(tmp_path: Path) -> None:
     weak_rest(tmp_path)
     steps = run(tmp_path).next_steps
-    assert steps[1] == (
+    assert steps[0] == (
         "Withholding the 3 flagged images would not be enough: an audit of the remaining 3 images is inconclusive, for "
         "reasons that withholding does not mend."
     )
-    assert steps[2].startswith("The set holds only 3 different images")
+    about = "Without the 3 flagged images: "
+    assert steps[1].startswith(f"{about}the set holds only 3 different images")
+    assert steps[3].startswith(f"{about}generate and audit more different images: the set holds 3")
     assert not any("Train again so" in step for step in steps)
+
+
+@pytest.mark.parametrize(("make", "code", "verdict"), [
+    (closeness_without_copies, 10, "do-not-release"), (weak_rest, 20, "inconclusive"),
+])  # fmt: skip
+def test_release_says_at_once_what_the_audit_knows_already(
+    tmp_path: Path, make: Any, code: int, verdict: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """No second audit is made: withholding is refused with the verdict of the rest, and nothing is written."""
+    make(tmp_path)
+    record = run(tmp_path)
+    looks: list[int] = []
+    monkeypatch.setattr(audit, "run", lambda *_, **__: looks.append(1))
+    asked = [
+        "--synthetic",
+        tmp_path / "S",
+        "--audit",
+        tmp_path / "A",
+        "--out",
+        tmp_path / "D",
+        "--text",
+        "off",
+    ]
+    more = ["--withhold-flagged", "--train", tmp_path / "T", "--holdout", tmp_path / "H"]
+    assert front(["release", *map(str, [*asked, *more]), "-q"]) == code
+    said = capsys.readouterr().err
+    flagged = record.counts.flagged
+    assert said.count("\n") == 1 and looks == [] and not (tmp_path / "D").exists()
+    assert (
+        f"withholding is not enough, the audit says so already: without the {flagged} flagged images" in said
+    )
+    assert f"it is {verdict}" in said and "--withhold-flagged" not in said
+    # without the option the advice is no other
+    assert front(["release", *map(str, asked), "-q"]) == 10
+    assert "--withhold-flagged" not in capsys.readouterr().err
+    # settings that are not the audit's are another question
+    said_of: list[str] = []
+    with pytest.raises(ArtifactKindMismatch):  # the audit that is played here writes nothing
+        clearance.audit_the_rest(
+            open_cohort(tmp_path / "S"), open_audit(tmp_path / "A")[0], record, tmp_path / "T", tmp_path / "H",
+            tmp_path / "D.audit", parts.settings(required_kinds=("identity",)), "cpu", 0,
+            SimpleNamespace(say=said_of.append),  # type: ignore[arg-type]
+        )  # fmt: skip
+    assert looks == [1] and "other settings are given, so the rest is audited again" in said_of[0]
 
 
 def test_nothing_is_left(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_without_cohorts_the_confidential_report_has_the_table_only(work: Path, 
 def test_an_extraction_alone_names_whom_it_extracted(work: Path, tmp_path: Path) -> None:
     synthetic = open_artifact(work / "S").id
     samples.write_findings(
-        work / "X-alone", samples.extraction(), {"train": open_artifact(work / "T").id, "synthetic": synthetic}
+        work / "X-alone",
+        samples.extraction(),
+        {"train": open_artifact(work / "T").id, "synthetic": synthetic},
     )
     report.run(
         [work / "X-alone"], tmp_path / "R", edition="confidential", train=work / "T", synthetic=work / "S"

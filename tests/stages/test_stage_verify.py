@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from release_parts import all_bytes, make_audit, make_cohort
 
+from medaudit.cli.app import run
 from medaudit.errors import ArtifactKindMismatch, ReleaseBroken, SourceMissing
 from medaudit.stages import release, verify
 
@@ -91,6 +92,42 @@ def test_missing_added_renamed(copy: Path, form: str) -> None:
     assert f"{name} is missing" in message and "other was added" in message
     (copy / "other").rename(copy / name)
     assert verify.run(copy).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "images/.DS_Store", "Thumbs.db", "desktop.ini", "._README.txt"]
+)
+def test_files_of_a_file_browser_are_named_as_what_they_are(
+    whole: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    copy = Path(shutil.copytree(whole["dicom"], tmp_path / "received"))
+    (copy / name).write_bytes(b"DOE^JANE")
+    message = broken(copy)
+    assert f"all files of the release are as released, but beside them lie {name}," in message
+    assert "delete them" in message and "Ask the sender" not in message and "DOE" not in message
+    (copy / IMAGE["dicom"]).write_bytes(b"")  # what is worse is said first
+    message = broken(copy)
+    assert f"{IMAGE['dicom']} was changed" in message and name not in message.replace("README.txt was", "")
+    shutil.copy(whole["dicom"] / IMAGE["dicom"], copy / IMAGE["dicom"])
+    (copy / name).unlink()
+    assert verify.run(copy).exit_code == 0
+
+
+def test_no_link_folder_or_listed_file_passes_as_one_of_a_file_browser(
+    whole: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(whole["dicom"], tmp_path / "received"))
+    (copy / "Thumbs.db").symlink_to(tmp_path)
+    assert "Thumbs.db was added" in broken(copy)
+    (copy / "Thumbs.db").unlink()
+    (copy / ".DS_Store").mkdir()
+    assert ".DS_Store was added" in broken(copy)
+    (copy / ".DS_Store").rmdir()
+    (copy / "desktop.ini").write_text("x")
+    rehash(copy, "desktop.ini")
+    assert "desktop.ini is no part of a release" in broken(copy)
+    (copy / "my.DS_Store").write_text("x")
+    assert "my.DS_Store was added" in broken(copy)
 
 
 def test_a_link_in_place_of_a_file(copy: Path, form: str, tmp_path: Path) -> None:
@@ -237,6 +274,33 @@ def test_a_forged_manifest(copy: Path, form: str) -> None:
         assert "cannot be read" in broken(copy)
     (copy / "manifest.json").unlink()
     assert "no manifest.json" in broken(copy)
+
+
+def test_both_ids_say_what_they_are(whole: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = whole["dicom"]
+    arguments = ["--synthetic", folder.parent / "S", "--audit", folder.parent / "A", "--out", folder]
+    assert run(["release", *map(str, arguments), "--text", "off", "-q"]) == 0  # it stands: told once more
+    said = capsys.readouterr().out.splitlines()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    number, identity = (
+        manifest["request"],
+        hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest(),
+    )
+    (named,) = [line for line in said if line.startswith("release number ")]
+    (proof,) = [line for line in said if line.startswith("release id ")]
+    assert (
+        named.startswith(f"release number {number[:16]}...: the name of this release")
+        and "README.txt" in named
+    )
+    assert (
+        proof.startswith(f"release id {identity[:16]}...: ")
+        and "sha256sum" in proof
+        and "manifest.json" in proof
+    )
+    assert number not in "".join(said) and identity not in "".join(said)
+    assert number in (folder / "README.txt").read_text()
+    assert run(["verify", str(folder), "-q"]) == 0
+    assert f"release id {identity}: the SHA-256 of manifest.json" in capsys.readouterr().out
 
 
 def test_what_is_no_release_at_all(tmp_path: Path) -> None:

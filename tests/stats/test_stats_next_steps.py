@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,11 @@ from medaudit.stats.next_steps import (
     needed_holdout,
     needed_plants,
     next_steps,
+    ordered_steps,
     remainder_wording,
 )
 from medaudit.stats.reasons import CohortEvidence
+from medaudit.stats.step_codes import CONTRADICTIONS, Code
 from medaudit.stats.verdict import DO_NOT_RELEASE, INCONCLUSIVE, RELEASE_SUPPORTED
 
 CALM = CohortEvidence(
@@ -113,7 +116,7 @@ def test_flags_that_withholding_does_not_mend(rest, words):
         sentence.startswith("Withholding the 12 flagged images would not be enough: ") and words in sentence
     )
     steps = next_steps(dataclasses.replace(FLAGGED, rest=rest))
-    assert steps[1] == sentence
+    assert steps[0] == sentence and not any(step.startswith(WITHHOLD) for step in steps)
     assert any(step.startswith("Train again so that") for step in steps) == (rest.verdict == DO_NOT_RELEASE)
 
 
@@ -121,7 +124,7 @@ def test_no_rest_to_judge():
     everything = next_steps(dataclasses.replace(FLAGGED, flagged=500, rest=None))
     assert everything[0].startswith("Every image is flagged")
     again = next_steps(dataclasses.replace(FLAGGED, rest=None, second_look=True))
-    assert "withheld once already" in again[1]
+    assert "withheld once already" in again[0] and not any(step.startswith(WITHHOLD) for step in again)
     whole = next_steps(dataclasses.replace(DOUBTFUL, verdict=DO_NOT_RELEASE, cohort=RUN))
     assert [step.split(":")[0] for step in whole] == ["Train again so that the model remembers less"]
 
@@ -133,8 +136,9 @@ def test_doubts_of_an_undecided_rest_are_told_too():
             FLAGGED, rest=rest, power={"flip": clopper_pearson(80, 100)}, duplicates_in_train=4
         )
     )
-    assert steps[2] == rest.reasons[0]
-    assert any("missed too many copies flip" in step for step in steps)
+    about = "Without the 12 flagged images: "
+    assert steps[1] == f"{about}the audit found 80 of 100 planted mirrored copies."
+    assert next(step for step in steps if "missed too many copies flip" in step).startswith(about)
     assert any("4 pairs of training films stand" in step for step in steps)
 
 
@@ -174,6 +178,72 @@ def test_every_step_is_a_sentence(verdict, flagged, rest, cohort, names):
     for step in next_steps(standing):
         assert step[-1] == "." and (step[0].isupper() or step[0].isdigit()) and len(step) < 400
         assert not re.search(r"nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", step)
+
+
+RESTS = [
+    None,
+    PASSES,
+    Rest(DO_NOT_RELEASE, ("Too close.",), 488, 3, True, 0.025),
+    Rest(
+        INCONCLUSIVE,
+        ("The audit found 89 of 100.",),
+        488,
+        0,
+        False,
+        0.025,
+        {"flip": clopper_pearson(89, 100)},
+        488,
+        7,
+    ),
+    Rest(INCONCLUSIVE, ("The set holds only 3.",), 3, 0, False, 0.025, {}, 3, None),
+]
+COMBINATIONS = given(
+    st.sampled_from([DO_NOT_RELEASE, INCONCLUSIVE]), st.sampled_from([0, 1, 12, 500]), st.sampled_from(RESTS),
+    st.booleans(), st.sampled_from([CALM, RUN, SITUATIONS["blind"][0]["cohort"]]),
+    st.lists(st.sampled_from(sorted(SITUATIONS)), unique=True),
+)  # fmt: skip
+
+
+@COMBINATIONS
+def test_no_step_is_made_useless_by_another(verdict, flagged, rest, second_look, cohort, names):
+    if not flagged or second_look or flagged == 500:
+        rest = None  # as look_again has it
+    if flagged:
+        verdict = DO_NOT_RELEASE  # as decide has it
+    standing = dataclasses.replace(
+        DOUBTFUL, verdict=verdict, flagged=flagged, rest=rest, second_look=second_look, cohort=cohort
+    )
+    for name in names:
+        standing = dataclasses.replace(standing, **SITUATIONS[name][0])
+    found = ordered_steps(standing)
+    codes = [step.code for step in found]
+    assert len(codes) == len(set(codes))
+    assert not [pair for pair in combinations(codes, 2) if frozenset(pair) in CONTRADICTIONS]
+    if rest is not None:
+        assert (Code.ENOUGH in codes) == rest.enough and (Code.WITHHOLD in codes) == rest.enough
+        about_rest = {
+            Code.WHY_NOT,
+            Code.PLANT_MORE,
+            Code.SEE_MORE,
+            Code.NAME_KINDS,
+            Code.MORE_IMAGES,
+            Code.MORE_HELD_OUT,
+        }
+        for step in found:
+            assert step.code not in about_rest or step.text.startswith(f"Without the {flagged} flagged image")
+
+
+def test_the_power_of_the_rest_and_not_of_the_whole_decides_what_is_advised():
+    """Everything was found among all images, 89 of 100 at the half alpha of the rest."""
+    standing = dataclasses.replace(FLAGGED, rest=RESTS[3])
+    assert [step.code for step in ordered_steps(standing)] == [
+        Code.NOT_ENOUGH, Code.WHY_NOT, Code.TRAIN_WITHOUT, Code.SEE_MORE,
+    ]  # fmt: skip
+
+
+def test_the_list_of_contradictions_would_fire():
+    assert frozenset((Code.WITHHOLD, Code.NOT_ENOUGH)) in CONTRADICTIONS and len(CONTRADICTIONS) > 12
+    assert all(len(pair) == 2 and pair <= set(Code) for pair in CONTRADICTIONS)
 
 
 def test_images_that_are_out_are_not_among_those_that_remain() -> None:

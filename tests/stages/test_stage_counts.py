@@ -312,7 +312,7 @@ def test_flags_that_people_cleared_and_flags_that_are_withheld(
         report = reported(work, "A", out / "report", capsys, "--release", out / "D", "--review", out / "R")
         seen = Truth(None, 1, 0, 41, 2, cleared, len(suspects), count, 2 - cleared)
         assert {"released", "withheld", "cleared"} <= check(Said(seen, report.texts, report.records))
-    report = reported(work / "..", str(tmp_path / "one" / "D.audit"), tmp_path / "rest", capsys)
+    report = reported(work, str(tmp_path / "one" / "D.audit"), tmp_path / "rest", capsys)
     rest = flags(tmp_path / "one", "D.audit")
     check(Said(Truth(None, None, 1, 40, len(rest[0]), 0, len(rest[1])), report.texts, report.records))
 

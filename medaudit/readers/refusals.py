@@ -21,6 +21,8 @@ NOT_FINITE = "NaN or infinite pixels"
 COLOUR = "colour"
 MULTI_FRAME = "multi-frame"
 BIT_DEPTH = "bit depth not supported"
+EXCESS_PIXELS = "pixel data of another length than the header states"
+TRANSPARENT = "partly transparent; save it without an alpha channel"
 UNDECODABLE = "pixels cannot be decoded"
 DECODER_CRASHED = "decoder crashed"
 

@@ -12,7 +12,9 @@ from medaudit.readers import dicom, raster, refusals
 from medaudit.readers.records import Film, Look
 from medaudit.readers.refusals import Refused
 
-RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"})
+RASTER_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k"}
+)
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _SIDE_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 

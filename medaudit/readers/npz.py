@@ -1,5 +1,8 @@
 """npz files of films: MedMNIST's ({train,val,test}_images and _labels) and plain ones (images, labels, patient_id).
 
+Other names are taken where they leave no choice: x_train, x_val, x_test, or the one array that has the shape of films,
+as `arr_0` of a diffusion model's samples.
+
 Axes: N films of an array, (Y, X) pixels. Arrays of images are read from the archive in blocks, front to back,
 so that an archive larger than memory is no trouble. Nothing pickled is ever loaded.
 """
@@ -8,20 +11,23 @@ import math
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from medaudit.errors import LayoutUnknown, NothingReadable
 from medaudit.images.intensity import full_range_unit, percentile_unit
-from medaudit.readers import refusals
+from medaudit.readers import notes, refusals
+from medaudit.readers.channels import gray_of
 from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, view_word
 from medaudit.readers.refusals import Refused
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
 _DAMAGE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+_CHANNELS = (1, 2, 3, 4)  # gray, gray and alpha, red green blue, and alpha
+_FARTHEST = 1e300  # a difference of two larger numbers would overflow
 _MAX_SIDE_BYTES = 1 << 30  # labels and ids are held in memory
 
 
@@ -56,22 +62,42 @@ def image_arrays(path: Path) -> list[ImageArray]:
 
     Raises LayoutUnknown where there is none, NothingReadable for a broken archive.
     """
-    names = [("images", None), *((f"{split}_images", split) for split in _SPLITS)]
-    found = []
     with _archive(path) as archive:
-        members = set(archive.namelist())
-        for name, split in names:
-            if f"{name}.npy" not in members:
-                continue
+        members = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+        found = []
+        for name, split in _image_names(path, archive, members):
             with _member(path, archive, name) as stream:
                 shape, fortran, dtype = _array_header(path, stream)
-            if len(shape) not in (3, 4) or dtype.kind not in "buif":
+            if not _is_films(shape, dtype):
                 raise LayoutUnknown(f"{path}: {name} is no array of films; (N, Y, X) numbers are expected")
             found.append(ImageArray(name, split, shape, dtype, not fortran))
-    if not found:
-        known = "images, or train_images, val_images, test_images"
-        raise LayoutUnknown(f"{path} holds no array of films; known names are {known}")
     return found
+
+
+def _image_names(path: Path, archive: zipfile.ZipFile, members: set[str]) -> list[tuple[str, str | None]]:
+    """(name, split) of the arrays of films: by a name that is known, else the one array of their shape."""
+    known = [("images", None), *((f"{split}_images", split) for split in _SPLITS)]
+    keras = [(f"{letter}_{split}", split) for split in _SPLITS for letter in "xX"]
+    for names in (known, keras):
+        present = [(name, split) for name, split in names if name in members]
+        if present:
+            return present
+    shaped = []
+    for name in sorted(members):
+        with _member(path, archive, name) as stream:
+            shape, _, dtype = _array_header(path, stream, refuse_objects=False)
+        if _is_films(shape, dtype) and min(shape[1:3]) > 1:
+            shaped.append(name)
+    if len(shaped) == 1:
+        return [(shaped[0], None)]
+    trouble = f"holds {len(shaped)} arrays that may be films" if shaped else "holds no array of films"
+    raise LayoutUnknown(
+        f"{path} {trouble}; name the array images, or arrays train_images, val_images, test_images"
+    )
+
+
+def _is_films(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    return len(shape) in (3, 4) and dtype.kind in "buif"
 
 
 def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:
@@ -137,11 +163,10 @@ def look(array: ImageArray) -> Look:
 def film(values: np.ndarray, found: Look) -> Film:
     """One film (Y, X[, C]) of an array → Film. Raises Refused."""
     if values.ndim == 3:
-        channels_last = values if values.shape[2] in (1, 3, 4) else np.moveaxis(values, 0, 2)
-        if channels_last.shape[2] not in (1, 3) or (channels_last != channels_last[:, :, :1]).any():
-            raise Refused(refusals.COLOUR)
-        values = channels_last[:, :, 0]
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        values, found = _one_channel(values, found)
+    if (
+        values.dtype.kind == "f" and not (np.abs(values.astype(np.float64)) < _FARTHEST).all()
+    ):  # NaN is not, either
         raise Refused(refusals.NOT_FINITE)
     if values.size == 0 or values.min() == values.max():
         raise Refused(refusals.CONSTANT)
@@ -152,9 +177,26 @@ def film(values: np.ndarray, found: Look) -> Film:
     return Film(percentile_unit(values.astype(np.float64)), "percentile", found)
 
 
+def _one_channel(values: np.ndarray, found: Look) -> tuple[np.ndarray, Look]:
+    """(Y, X, C) or (C, Y, X) → (Y, X), where the channels say the same. Raises Refused."""
+    channels_last = values if values.shape[2] in _CHANNELS else np.moveaxis(values, 0, 2)
+    count = channels_last.shape[2]
+    if count not in _CHANNELS:
+        raise Refused(refusals.COLOUR)
+    if count in (2, 4):  # the last one is how opaque a pixel is
+        alpha = channels_last[:, :, -1]
+        if alpha.size and alpha.min() != alpha.max():
+            raise Refused(refusals.TRANSPARENT)
+    if count < 3 or not channels_last.size:
+        return channels_last[:, :, 0], found
+    gray, nearly = gray_of(channels_last[:, :, :3])
+    facts = notes.noted(found.facts, [notes.NEARLY_GRAY] if nearly else [])
+    return gray, replace(found, facts=facts)
+
+
 def _plane(shape: tuple[int, ...]) -> tuple[int, int]:
     """(Y, X) of a film's shape, with channels last or first."""
-    if len(shape) == 3 and shape[2] not in (1, 3, 4):
+    if len(shape) == 3 and shape[2] not in _CHANNELS:
         return shape[1], shape[2]
     return shape[0], shape[1]
 
@@ -187,7 +229,9 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFi
         raise NothingReadable(f"{path} is damaged or encrypted; get the file again") from None
 
 
-def _array_header(path: Path, stream: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _array_header(
+    path: Path, stream: zipfile.ZipExtFile, *, refuse_objects: bool = True
+) -> tuple[tuple[int, ...], bool, np.dtype]:
     """(shape, Fortran order, dtype) at the head of an npy stream, which is left at the data."""
     try:
         version = np.lib.format.read_magic(stream)
@@ -197,7 +241,7 @@ def _array_header(path: Path, stream: zipfile.ZipExtFile) -> tuple[tuple[int, ..
         shape, fortran, dtype = reader(stream)
     except _DAMAGE:
         raise NothingReadable(f"{path} holds a damaged array; get the file again") from None
-    if dtype.hasobject:
+    if refuse_objects and dtype.hasobject:
         raise NothingReadable(f"{path} holds Python objects, which are not loaded; save ids as text arrays")
     return shape, fortran, dtype
 
@@ -233,7 +277,7 @@ def _strings(path: Path, names: list[str], count: int) -> list[str | None]:
         if array is not None:
             texts = (item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
                      for item in array.reshape(count, -1)[:, 0].tolist())  # fmt: skip
-            return [text.strip() or None if text != "nan" else None for text in texts]
+            return [text.strip() or None if text.strip().lower() != "nan" else None for text in texts]
     return [None] * count
 
 

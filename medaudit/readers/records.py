@@ -3,6 +3,8 @@
 Axes: (Y, X) rows and columns of pixels.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +33,27 @@ _VIEWS = {
     "RIGHTLATERAL": "LATERAL",
     "FRONTAL": "FRONTAL",
 }
+
+
+# What tools write for a missing id, and what de-identification writes for every patient: neither names one.
+_NO_PATIENT = frozenset(
+    {"nan", "none", "null", "n/a", "na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
+    | {"anonymized", "anonymised", "deidentified", "de-identified", "patient^anonymous", "anonymous^patient"}
+)
+_WHOLE_FLOAT = re.compile(r"(\d+)\.0+")
+
+
+def patient_id(text: str | None) -> str | None:
+    """A patient's id as every source of it is compared; None where it names no patient.
+
+    Left away are blanks and NUL at the ends, the decimals of a number that a table with gaps made a float (`12.0`),
+    and the difference between composed and decomposed letters. Case and leading zeros are kept: both can matter.
+    """
+    known = unicodedata.normalize("NFC", text or "").strip(" \0\t\r\n\v\f\ufeff\xa0")
+    whole = _WHOLE_FLOAT.fullmatch(known)
+    if whole:
+        known = whole.group(1)
+    return known if known and known.lower() not in _NO_PATIENT else None
 
 
 def view_word(text: str | None) -> str | None:
@@ -79,10 +102,10 @@ class Film:
 
 
 def fill(entry: Entry, look: Look, *, header_patient: bool = True) -> Entry:
-    """`entry` with patient, study and view from the header where the listing named none."""
+    """`entry` with patient, study and view from the header where the listing named none; the patient's id tidied."""
     return replace(
         entry,
-        patient=entry.patient or (look.patient if header_patient else None),
+        patient=patient_id(entry.patient) or (patient_id(look.patient) if header_patient else None),
         study=entry.study or look.study,
         view=entry.view or look.view,
     )

@@ -94,6 +94,13 @@ class Survey:
                 f"{self.nameless} of {self.readable} films name no patient; "
                 "give the patients with --manifest or --patient-regex"
             )
+        alike = Counter(patient.casefold().lstrip("0") for patient in self.patients)
+        doubtful = sum(count for count in alike.values() if count > 1)
+        if doubtful:
+            found.append(
+                f"{doubtful} patient ids differ from another one only in case or leading zeros and are kept apart; "
+                "where they are one patient, write them alike and give them with --manifest"
+            )
         if self.synthetic:
             found.append(f"{self.synthetic} films say of themselves that they are synthetic")
         return found

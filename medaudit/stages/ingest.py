@@ -16,6 +16,7 @@ from medaudit.artifacts.pseudonyms import key_fingerprint, load_or_make_key, pse
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
 from medaudit.errors import NothingReadable, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.readers import notes
 from medaudit.readers.batch import read_all
 from medaudit.readers.layouts import Listing, list_source
 from medaudit.readers.plan import make_plan
@@ -98,9 +99,15 @@ def _make(
         "role": "synthetic" if asked["origin"] == "synthetic" else "all",
         "layout": listing.layout,
         "source_facts": plan.facts,
-        "warnings": plan.warnings if key is not None else [],
+        "warnings": (plan.warnings if key is not None else []) + _read_with_notes(writer),
     }
     return writer.finish(note=note)
+
+
+def _read_with_notes(writer: CohortWriter) -> list[str]:
+    """What had to be decided about images to read them, one sentence a kind."""
+    counts = Counter(code for row in writer.rows() for code in row["facts"].get("notes", ()))
+    return notes.warnings(counts, writer.rows_done)
 
 
 def _check(origin: str, size: int, fit: str, depth: str) -> None:

@@ -37,6 +37,17 @@ def stated_size(frame: bytes) -> tuple[int, int] | None:
     return height - top, width - left
 
 
+def stated_precision(frame: bytes) -> int | None:
+    """Bits of a sample that a JPEG, JPEG-LS or JPEG 2000 frame states; None where none can be found."""
+    if frame[:2] == b"\xff\xd8":
+        header = _jpeg_header(frame)
+        return frame[header + 4] if header is not None else None
+    at = frame.find(_J2K_SOC_SIZ, 0, 256)
+    if at < 0 or len(frame) < at + 43:
+        return None
+    return (frame[at + 42] & 0x7F) + 1  # ISO/IEC 15444-1 A.5.1, Ssiz
+
+
 def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
     at = _jpeg_header(frame)
     if at is None:

@@ -66,6 +66,7 @@ def parsed(work: Callable[[], Any]) -> Any:
 def _decoded(ds: Dataset) -> Decoded:
     if "PixelData" not in ds:  # the header saw the element, so the file ends inside it
         raise Refused(refusals.TRUNCATED)
+    bits = int(ds.get("BitsStored") or ds.BitsAllocated)
     found = repair.repair(ds)
     frame, said = found.frame, list(found.notes)
     if int(ds.Rows) * int(ds.Columns) > MAX_PIXELS:  # codecs make room for what the frame states
@@ -80,6 +81,7 @@ def _decoded(ds: Dataset) -> Decoded:
         said += [notes.NEARLY_GRAY] if nearly else []
     if frame is not None and repair.syntax_of(ds) != _RLE:
         stored = _of_codec(ds, array, frame)
+        said += [notes.WIDER] if stored.max() >= 1 << bits else []
         return Decoded(stored, _padding(ds, array, stored), tuple(said))
     stored, wider = _of_cells(ds, array)
     return Decoded(stored, _padding(ds, array, stored), (*said, notes.WIDER) if wider else tuple(said))

@@ -3,7 +3,9 @@
 A note holds nothing of the file itself: no name, no tag value.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 NEARLY_GRAY = "nearly gray"
 TURNED = "turned"
@@ -26,10 +28,12 @@ def noted(facts: Mapping[str, object], notes: Iterable[str]) -> dict[str, object
     return {**facts, "notes": kept} if kept else dict(facts)
 
 
-def warnings(counts: Mapping[str, int], images: int) -> list[str]:
-    """One sentence for each note that occurs: how many of the images, and what was done."""
+def warnings(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One sentence for each note in the facts of a cohort's rows: how many of the images, and what was done."""
+    images, counts = 0, Counter[str]()
+    for row in rows:
+        images += 1
+        counts.update(row["facts"].get("notes", ()))
     return [
-        f"{counts[code]} of {images} images are {text}"
-        for code, text in _SENTENCES.items()
-        if counts.get(code)
+        f"{counts[code]} of {images} images are {text}" for code, text in _SENTENCES.items() if counts[code]
     ]

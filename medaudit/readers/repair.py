@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from medaudit.readers import notes
-from medaudit.readers.codestream import frame_kind, stated_size
+from medaudit.readers.codestream import frame_kind, stated_precision, stated_size
 
 _ITEM, _DELIMITER = (
     b"\xfe\xff\x00\xe0",
@@ -61,6 +61,8 @@ def repair(ds: Dataset) -> Repaired:
         # PS3.5 8.2: the header describes the stream; where they differ, a viewer shows the stream
         ds.Rows, ds.Columns = size
         found.append(notes.CORRECTED)
+    if frame:
+        _make_room(ds, frame)
     return Repaired(frame, tuple(found))
 
 
@@ -116,6 +118,22 @@ def _complete(ds: Dataset) -> list[str]:
         found.append(notes.CORRECTED)
     ds.PhotometricInterpretation = word
     return found
+
+
+def _make_room(ds: Dataset, frame: bytes) -> None:
+    """Let the header hold the depth that the frame states: some decoders cut off what it leaves out."""
+    depth = stated_precision(frame)
+    if depth is None or not 1 < depth <= 16:
+        return
+    if depth > 8:
+        ds.BitsAllocated = 16
+    elif frame_kind(frame) in ("baseline", "extended"):
+        ds.BitsAllocated = 8  # PS3.5 8.2.1: a decoder of 8-bit JPEG gives bytes
+    bits = int(ds.BitsStored)
+    if not ds.PixelRepresentation:  # of signed values BitsStored tells where the sign is
+        bits = max(bits, depth)
+    ds.BitsStored = min(bits, int(ds.BitsAllocated))
+    ds.HighBit = ds.BitsStored - 1
 
 
 def _word(ds: Dataset) -> str:

@@ -99,15 +99,9 @@ def _make(
         "role": "synthetic" if asked["origin"] == "synthetic" else "all",
         "layout": listing.layout,
         "source_facts": plan.facts,
-        "warnings": (plan.warnings if key is not None else []) + _read_with_notes(writer),
+        "warnings": (plan.warnings if key is not None else []) + notes.warnings(writer.rows()),
     }
     return writer.finish(note=note)
-
-
-def _read_with_notes(writer: CohortWriter) -> list[str]:
-    """What had to be decided about images to read them, one sentence a kind."""
-    counts = Counter(code for row in writer.rows() for code in row["facts"].get("notes", ()))
-    return notes.warnings(counts, writer.rows_done)
 
 
 def _check(origin: str, size: int, fit: str, depth: str) -> None:

@@ -194,6 +194,7 @@ def dicom_cases() -> dict[str, Case]:
         "NUL behind MONOCHROME1": lambda: native(4095 - P12, **M1).replace(b"HROME1 ", b"HROME1\0"),
         "PresentationLUTShape INVERSE": lambda: native(4095 - P12, PresentationLUTShape="INVERSE"),
         "MONOCHROME1 and INVERSE": lambda: native(4095 - P12, **M1, PresentationLUTShape="INVERSE"),
+        "MONOCHROME1 and IDENTITY": lambda: native(4095 - P12, **M1, PresentationLUTShape="IDENTITY"),
         "window": lambda: native(P12, WindowCenter=100, WindowWidth=20),
         "garbage past BitsStored": lambda: stated_bits(P12 | NOISE, 12),
         "undeclared overlay past BitsStored": lambda: stated_bits(P12 | OVERLAY, 12),
@@ -255,6 +256,13 @@ def dicom_cases() -> dict[str, Case]:
         ),
         "modality LUT of 128 entries": (
             lambda: lookup(16, CURVE[:128]), by_percentiles(CURVE[half[P8]]), 0,
+        ),
+        "modality LUT of 12 bits": (lambda: lookup(12, CURVE >> 4), by_percentiles((CURVE >> 4)[P8]), 0),
+        "JPEG 2000 of 8 bits in cells of 16": (
+            lambda: encoded(packed(JPEG2000Lossless, P8, bits=8, BitsAllocated=16)), W8, 0,
+        ),
+        "JPEG-LS of 8 bits in cells of 16": (
+            lambda: encoded(packed(JPEGLSLossless, P8, bits=8, BitsAllocated=16)), W8, 0,
         ),
         "modality LUT of bytes": (
             lambda: lookup(8, np.arange(255, -1, -1, dtype=np.uint8)), by_percentiles(255 - P8), 0,

@@ -89,19 +89,20 @@ def _decoded(ds: Dataset) -> Decoded:
 
 def _modality_values(ds: Dataset, stored: np.ndarray) -> tuple[np.ndarray, str, tuple[str, ...]]:
     # PS3.3 C.7.6.3.1.2 and C.11.6: both say that the smallest value is white; either or both turn the image once
+    said: tuple[str, ...] = ()
     shape = str(ds.get("PresentationLUTShape") or "").strip(" \0").upper()
-    inverted = ds.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
-    sign = -1.0 if inverted else 1.0
+    first = ds.PhotometricInterpretation == "MONOCHROME1"
+    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != first:
+        said = (notes.TWO_POLARITIES,)
+    sign = -1.0 if first or shape == "INVERSE" else 1.0
     if ds.get("ModalityLUTSequence"):
-        return sign * _looked_up(ds, stored), "rescale", ()
+        return sign * _looked_up(ds, stored), "rescale", said
     if ds.get_item("RescaleSlope") is None:
-        return sign * stored, "percentile", ()
+        return sign * stored, "percentile", said
     slope = _decimal(ds, "RescaleSlope")
-    if (
-        slope is None
-    ):  # a slope of 0 or of no number would leave nothing of the image; GDCM and dcm2niix read 1 too
-        return sign * stored, "percentile", (notes.CORRECTED,)
-    return sign * math.copysign(1.0, slope) * stored, "rescale", ()
+    if slope is None:  # a slope of 0 or of no number would leave nothing of the image
+        return sign * stored, "percentile", (*said, notes.CORRECTED)
+    return sign * math.copysign(1.0, slope) * stored, "rescale", said
 
 
 def _check_length(ds: Dataset) -> None:

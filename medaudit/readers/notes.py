@@ -12,6 +12,7 @@ TURNED = "turned"
 CORRECTED = "header corrected"
 WIDER = "more bits than stated"
 POLARITY = "polarity assumed"
+TWO_POLARITIES = "two polarities"
 
 _SENTENCES = {
     NEARLY_GRAY: "stored in colour with nearly equal channels; their luminance was read",
@@ -19,6 +20,8 @@ _SENTENCES = {
     CORRECTED: "with a header that contradicts their pixel data or leaves something out; the pixel data was believed",
     WIDER: "with pixel values above what BitsStored allows; see docs/reading.md",
     POLARITY: "without a usable PhotometricInterpretation; MONOCHROME2 was assumed, so check that bone is bright",
+    TWO_POLARITIES: "with a PresentationLUTShape that contradicts their PhotometricInterpretation; they were inverted, "
+    "so check that bone is bright",
 }
 
 

@@ -161,6 +161,10 @@ def test_jpeg_whatever_its_header_says(name: str, capfd: pytest.CaptureFixture[s
         (stated_bits(P12, 10), [notes.WIDER]),
         (stated_bits(P12 | 0x8000, 12), None),
         (native(P12, PhotometricInterpretation=None), [notes.POLARITY]),
+        (native(P12, **M1, PresentationLUTShape="INVERSE"), None),
+        (native(P12, **M1, PresentationLUTShape="IDENTITY"), [notes.TWO_POLARITIES]),
+        (native(P12, PresentationLUTShape="IDENTITY"), None),
+        (native(P12, PresentationLUTShape="INVERSE"), [notes.TWO_POLARITIES]),
     ],
 )
 def test_what_had_to_be_decided_is_noted_and_nothing_else(data: bytes, expected: list[str] | None) -> None:

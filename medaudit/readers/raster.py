@@ -170,7 +170,9 @@ def _loses_depth(image: Image.Image) -> bool:
     if image.mode not in _COLOUR:
         return False
     if image.format == "PNG":
-        return any(len(tile) > 3 and "16" in str(tile[3]) for tile in image.tile)  # the raw mode, as RGB;16B
+        return any(
+            len(tile) > 3 and "16" in str(tile[3]) for tile in getattr(image, "tile", ())
+        )  # the raw mode, as RGB;16B
     depths = _tag(image, _BITS)
     return depths is not None and max(depths if isinstance(depths, tuple) else (depths,)) > 8
 

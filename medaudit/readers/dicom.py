@@ -65,7 +65,7 @@ def look(stream: BinaryIO, accept: frozenset[str] = frozenset()) -> Look:
     """
     ds, pixels = _header(stream)
     found = _judge(ds, pixels, accept)
-    if _count(ds, "SamplesPerPixel", 1) > 1:
+    if parsed(lambda: _count(ds, "SamplesPerPixel", 1)) > 1:
         stream.seek(0)
         decoded(_whole(stream))
     return found

@@ -34,7 +34,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from reader_files import dataset
 
 from medaudit.artifacts.cohort import open_cohort
-from medaudit.readers import files, notes, refusals
+from medaudit.readers import dicom, files, notes, refusals
 from medaudit.readers.refusals import Refused
 from medaudit.stages import ingest
 
@@ -212,6 +212,14 @@ def test_what_is_refused_and_by_which_name() -> None:
     assert {name: reason(data) for name, (data, _) in refused.items()} == {
         name: expected for name, (_, expected) in refused.items()
     }
+
+
+def test_a_damaged_header_is_refused_by_look_too() -> None:
+    data = native()
+    at = data.index(b"\x28\x00\x02\x00US")
+    broken = data[: at + 4] + b"\x55\xf7" + data[at + 6 :]  # no value representation
+    with pytest.raises(Refused, match=refusals.UNDECODABLE):
+        dicom.look(io.BytesIO(broken))
 
 
 def test_a_slope_changes_nothing_but_which_end_is_bright() -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 MAX_PIXELS = 100_000_000  # a film of 43 x 43 cm at 0.05 mm has 74 million; more is refused before decoding
+_ALWAYS_FITS = 12_000_000  # pixels, 60 bytes each while an image is read
+_PIXELS_A_BYTE = 250  # a radiograph, with its noise, fills more: blank ones and bombs do not
 
 # How sources spell a view → the word kept. What is not here becomes OTHER.
 _VIEWS = {
@@ -31,6 +33,11 @@ _VIEWS = {
     "RIGHTLATERAL": "LATERAL",
     "FRONTAL": "FRONTAL",
 }
+
+
+def unfolds_too_far(pixels: int, stored_bytes: int) -> bool:
+    """Whether so many pixels cannot be a radiograph's in a file this short, and would take gigabytes."""
+    return pixels > _ALWAYS_FITS and pixels > _PIXELS_A_BYTE * stored_bytes
 
 
 def view_word(text: str | None) -> str | None:

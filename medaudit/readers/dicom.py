@@ -18,12 +18,13 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import apply_modality_lut, pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from medaudit.images.intensity import invert_monochrome1, percentile_unit
 from medaudit.readers import refusals
 from medaudit.readers.codestream import stated_size
-from medaudit.readers.records import MAX_PIXELS, Film, Look, view_word
+from medaudit.readers.pool import guarded
+from medaudit.readers.records import MAX_PIXELS, Film, Look, most_pixels, unfolds_too_far, view_word
 from medaudit.readers.refusals import Refused
 
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "MG", "PX", "IO", ""})  # "": de-identified sets drop the modality
@@ -34,6 +35,7 @@ _PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+_DECODED_IN_C = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
 _PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
 _META_LENGTH_END = 144  # 128 preamble, DICM, and the 12 bytes of (0002,0000)
 
@@ -60,14 +62,18 @@ def look(stream: BinaryIO, accept: frozenset[str] = frozenset()) -> Look:
     found = _judge(ds, room, accept)
     if _count(ds, "SamplesPerPixel", 1) > 1:
         stream.seek(0)
-        _stored(_whole(stream))
+        _guarded(_stored_alone, stream.read(), ds)
     return found
 
 
 def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
     """Decode a film: polarity so that dense is bright, modality LUT, percentiles 0.5 to 99.5. Raises Refused."""
     ds, room = _header(io.BytesIO(data))
-    found = _judge(ds, room, accept)
+    return _guarded(_decoded, (data, _judge(ds, room, accept)), ds)
+
+
+def _decoded(item: tuple[bytes, Look]) -> Film:
+    data, found = item
     ds = _whole(io.BytesIO(data))
     values, route = _modality_values(ds, _stored(ds))  # (Y, X)
     if not np.isfinite(values).all():
@@ -75,6 +81,17 @@ def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
     if values.min() == values.max():
         raise Refused(refusals.CONSTANT)
     return Film(percentile_unit(values), route, found)
+
+
+def _stored_alone(data: bytes) -> None:
+    _stored(_whole(io.BytesIO(data)))
+
+
+def _guarded(function: Callable[[Any], Any], item: Any, ds: Dataset) -> Any:
+    """`function(item)`; where C decodes what is compressed, a crash is a refusal of this file."""
+    if not (_has_syntax(ds) and ds.file_meta.TransferSyntaxUID in _DECODED_IN_C):
+        return function(item)
+    return guarded(function, item, lambda: Refused(refusals.DECODER_CRASHED))
 
 
 def referenced_files(data: bytes) -> list[str]:
@@ -120,7 +137,7 @@ def _whole(stream: BinaryIO) -> Dataset:
 def _check_inflated_size(data: bytes) -> None:
     """A deflated data set can grow a thousandfold; refuse before it does."""
     start = _META_LENGTH_END + int.from_bytes(data[140:144], "little")
-    limit = 2 * MAX_PIXELS + (16 << 20)
+    limit = 2 * min(MAX_PIXELS, most_pixels(len(data))) + (16 << 20)
     inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
     try:
         while rest and size <= limit:
@@ -171,7 +188,7 @@ def _judged(ds: Dataset, room: int | None, accept: frozenset[str]) -> Look:
     for reason, true in checks.items():
         if true and reason not in accept:
             raise Refused(reason)
-    if rows * columns > MAX_PIXELS:
+    if rows * columns > MAX_PIXELS or unfolds_too_far(rows * columns, room or 0):
         raise Refused(refusals.TOO_MANY_PIXELS)
     allocated = _count(ds, "BitsAllocated", 0)
     bits = _count(ds, "BitsStored", allocated)
@@ -266,7 +283,10 @@ def _bit_facts(ds: Dataset) -> tuple[int, bool, int]:
 def _check_stated_size(ds: Dataset) -> None:
     """Codecs make room for what the frame states, whatever Rows and Columns say; refuse before they do."""
     size = _parsed(lambda: stated_size(get_frame(ds.PixelData, 0, number_of_frames=1)))
-    if size is not None and size[0] * size[1] > MAX_PIXELS:
+    if size is None:
+        return
+    pixels = size[0] * size[1]
+    if pixels > MAX_PIXELS or unfolds_too_far(pixels, len(ds.PixelData)):
         raise Refused(refusals.TOO_MANY_PIXELS)
 
 

@@ -3,8 +3,10 @@
 Axes: (Y, X) rows and columns of pixels.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -35,9 +37,47 @@ _VIEWS = {
 }
 
 
+class Bounded(io.RawIOBase):
+    """A file that is never asked for more bytes than it has: a length in a header may state gigabytes.
+
+    Python makes room for all that it is asked for before it reads.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        at = stream.tell()
+        self._stream, self._end = stream, stream.seek(0, io.SEEK_END)
+        stream.seek(at)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, and at most those that are left."""
+        left = max(0, self._end - self._stream.tell())
+        return self._stream.read(left if size is None or size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of any file."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+
 def unfolds_too_far(pixels: int, stored_bytes: int) -> bool:
     """Whether so many pixels cannot be a radiograph's in a file this short, and would take gigabytes."""
-    return pixels > _ALWAYS_FITS and pixels > _PIXELS_A_BYTE * stored_bytes
+    return pixels > most_pixels(stored_bytes)
+
+
+def most_pixels(stored_bytes: int) -> int:
+    """Pixels that a file of this length may unfold to."""
+    return max(_ALWAYS_FITS, _PIXELS_A_BYTE * stored_bytes)
 
 
 def view_word(text: str | None) -> str | None:

@@ -23,7 +23,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, J
 from medaudit.images.intensity import invert_monochrome1, percentile_unit
 from medaudit.readers import refusals
 from medaudit.readers.codestream import stated_size
-from medaudit.readers.pool import guarded
+from medaudit.readers.helper import guarded
 from medaudit.readers.records import MAX_PIXELS, Film, Look, most_pixels, unfolds_too_far, view_word
 from medaudit.readers.refusals import Refused
 

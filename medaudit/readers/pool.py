@@ -1,11 +1,10 @@
 """The same function over chunks of items on several processes: results in order, memory bounded, crashes named.
 
 At most `workers + 2` chunks are under way, so memory does not grow with their number. A codec that takes its
-process down costs the one file it was reading, which is told by reading that chunk again file by file. Where there is
-one process only, `guarded` gives what may crash to a helper process, which is started when it is first needed.
+process down costs the one file it was reading, which is told by reading that chunk again file by file. (Where there is
+one process only, see readers/helper.)
 """
 
-import atexit
 import ctypes
 import multiprocessing
 import os
@@ -17,14 +16,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from medaudit.readers import helper
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _SERIAL_BELOW = 64  # items
 _SERIAL_BYTES = 48 << 20
-_HELPER_LOCK = threading.Lock()
-_here = False  # whether a crash of this process is looked after: in a worker, or where none can be started
-_helper: ProcessPoolExecutor | None = None
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -97,40 +95,6 @@ class Workers:
         return _submit(self._pool, function, chunk)
 
 
-def guarded(function: Callable[[Item], Result], item: Item, crashed: Callable[[], Exception]) -> Result:
-    """`function(item)`, and `crashed()` raised where it takes its process down instead of coming back.
-
-    A worker of a pool calls it as it is, since the pool sees to crashes; any other process has a helper for it.
-    `function` and the item must travel between processes; exceptions of `function` are raised here.
-    """
-    global _helper
-    with _HELPER_LOCK:
-        if not _here and _helper is None:
-            _start_helper()
-        if _helper is None:
-            return function(item)
-        try:
-            return _helper.submit(function, item).result()
-        except BrokenProcessPool:
-            _helper.shutdown(wait=False, cancel_futures=True)
-            _helper = None
-            raise crashed() from None
-
-
-def _start_helper() -> None:
-    """Start the helper process; where none can be (a script without a main guard) this process does its work."""
-    global _helper, _here
-    pool = _pool(1)
-    try:
-        pool.submit(int).result()
-    except (BrokenProcessPool, OSError):
-        pool.shutdown(wait=False, cancel_futures=True)
-        _here = True
-        return
-    _helper = pool
-    atexit.register(pool.shutdown, wait=False, cancel_futures=True)
-
-
 def chunked(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of `size` items, the last one shorter."""
     chunk: list[Item] = []
@@ -197,8 +161,7 @@ def _run(function: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
 
 def _prepare() -> None:
     """Set up a worker: Ctrl-C belongs to the parent, codecs keep quiet, and nobody outlives the parent."""
-    global _here
-    _here = True
+    helper.crashes_are_seen_to()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)  # C codecs write to stderr what is already counted as a refusal

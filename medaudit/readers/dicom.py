@@ -8,18 +8,20 @@ import io
 import math
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from medaudit.images.intensity import percentile_unit
 from medaudit.readers import refusals, repair
 from medaudit.readers.dicom_pixels import decoded, modality_values, parsed
+from medaudit.readers.helper import guarded
 from medaudit.readers.notes import noted
-from medaudit.readers.records import MAX_PIXELS, Film, Look, view_word
+from medaudit.readers.records import MAX_PIXELS, Film, Look, most_pixels, unfolds_too_far, view_word
 from medaudit.readers.refusals import Refused
 
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG", "MG", "PX", "IO", ""})  # "": de-identified sets drop the modality
@@ -29,6 +31,7 @@ _KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 _PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_DECODED_IN_C = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
 _PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # (7FE0,0010), little and big endian
 # (7FE0,0008) and (7FE0,0009): float and double pixel data
 _FLOAT_TAGS = (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00", b"\x7f\xe0\x00\x08", b"\x7f\xe0\x00\x09")
@@ -67,14 +70,18 @@ def look(stream: BinaryIO, accept: frozenset[str] = frozenset()) -> Look:
     found = _judge(ds, pixels, accept)
     if parsed(lambda: _count(ds, "SamplesPerPixel", 1)) > 1:
         stream.seek(0)
-        decoded(_whole(stream))
+        _guarded(_stored_alone, stream.read(), ds, pixels)
     return found
 
 
 def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
     """Decode a film: polarity so that dense is bright, modality LUT, percentiles 0.5 to 99.5. Raises Refused."""
     ds, pixels = _header(io.BytesIO(data))
-    found = _judge(ds, pixels, accept)
+    return _guarded(_film, (data, _judge(ds, pixels, accept)), ds, pixels)
+
+
+def _film(item: tuple[bytes, Look]) -> Film:
+    data, found = item
     ds = _whole(io.BytesIO(data))
     image = decoded(ds)
     values, route, notes = modality_values(ds, image.stored)  # (Y, X)
@@ -87,6 +94,20 @@ def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
     found = replace(found, rows=rows, columns=columns, facts=facts)
     # what lies outside the film is shown as air, and has no part in the percentiles
     return Film(percentile_unit(values, counted=inside), route, found)
+
+
+def _stored_alone(data: bytes) -> None:
+    decoded(_whole(io.BytesIO(data)))
+
+
+def _guarded(function: Callable[[Any], Any], item: Any, ds: Dataset, pixels: _Pixels) -> Any:
+    """`function(item)`; where C decodes what is compressed, a crash is a refusal of this file.
+
+    Compressed is what says so, and what looks so: the header may be wrong.
+    """
+    if not (pixels.encapsulated or (repair.has_syntax(ds) and repair.syntax_of(ds) in _DECODED_IN_C)):
+        return function(item)
+    return guarded(function, item, lambda: Refused(refusals.DECODER_CRASHED))
 
 
 def referenced_files(data: bytes) -> list[str]:
@@ -145,7 +166,7 @@ def _whole(stream: BinaryIO) -> Dataset:
 def _check_inflated_size(data: bytes) -> None:
     """A deflated data set can grow a thousandfold; refuse before it does."""
     start = _META_LENGTH_END + int.from_bytes(data[140:144], "little")
-    limit = 2 * MAX_PIXELS + (16 << 20)
+    limit = 2 * min(MAX_PIXELS, most_pixels(len(data))) + (16 << 20)
     inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
     try:
         while rest and size <= limit:
@@ -181,7 +202,7 @@ def _judged(ds: Dataset, pixels: _Pixels, accept: frozenset[str]) -> Look:
     for reason, true in checks.items():
         if true and reason not in accept:
             raise Refused(reason)
-    if rows * columns > MAX_PIXELS:
+    if rows * columns > MAX_PIXELS or unfolds_too_far(rows * columns, room or 0):
         raise Refused(refusals.TOO_MANY_PIXELS)
     allocated = _count(ds, "BitsAllocated", 0)
     bits = _count(ds, "BitsStored", allocated)

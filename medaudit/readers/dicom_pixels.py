@@ -18,7 +18,7 @@ from pydicom.pixels.utils import get_j2k_parameters
 
 from medaudit.readers import notes, refusals, repair
 from medaudit.readers.channels import gray_of
-from medaudit.readers.records import MAX_PIXELS
+from medaudit.readers.records import MAX_PIXELS, unfolds_too_far
 from medaudit.readers.refusals import Refused
 
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
@@ -69,7 +69,8 @@ def _decoded(ds: Dataset) -> Decoded:
     bits = int(ds.get("BitsStored") or ds.BitsAllocated)
     found = repair.repair(ds)
     frame, said = found.frame, list(found.notes)
-    if int(ds.Rows) * int(ds.Columns) > MAX_PIXELS:  # codecs make room for what the frame states
+    pixels = int(ds.Rows) * int(ds.Columns)  # codecs make room for what the frame states
+    if pixels > MAX_PIXELS or (frame is not None and unfolds_too_far(pixels, len(ds.PixelData))):
         raise Refused(refusals.TOO_MANY_PIXELS)
     if frame is None:
         _check_length(ds)

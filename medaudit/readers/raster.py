@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
 from medaudit.readers.channels import gray_of
-from medaudit.readers.records import MAX_PIXELS, Film, Look
+from medaudit.readers.records import MAX_PIXELS, Film, Look, unfolds_too_far
 from medaudit.readers.refusals import Refused
 from medaudit.readers.sheets import is_sheet
 
@@ -53,7 +53,7 @@ def is_raster(head: bytes) -> bool:
 def look(stream: BinaryIO) -> Look:
     """Read the header; a colour file is decoded at once, since only its pixels tell gray from colour."""
     with _opened(stream) as image:
-        found = _judge(image)
+        found = _judge(image, _size(stream))
         if image.mode in _COLOUR:
             _gray(image)
         return found
@@ -62,7 +62,7 @@ def look(stream: BinaryIO) -> Look:
 def read(data: bytes) -> Film:
     """Decode a film. Raises Refused."""
     with _opened(io.BytesIO(data)) as image:
-        found = _judge(image)
+        found = _judge(image, len(data))
         turn = _TURNS.get(_orientation(image))
         white_is_zero = _white_is_zero(image)
         values, nearly = _gray(image)  # (Y, X)
@@ -138,9 +138,17 @@ def _raise_refused(error: BaseException) -> None:
         raise Refused(refusals.UNDECODABLE) from None
 
 
-def _judge(image: Image.Image) -> Look:
+def _size(stream: BinaryIO) -> int:
+    """Bytes of a file whose place is kept."""
+    at = stream.tell()
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(at)
+    return size
+
+
+def _judge(image: Image.Image, stored_bytes: int) -> Look:
     columns, rows = image.size
-    if rows * columns > MAX_PIXELS:
+    if rows * columns > MAX_PIXELS or unfolds_too_far(rows * columns, stored_bytes):
         raise Refused(refusals.TOO_MANY_PIXELS)
     kind = "JPEG" if image.format == "MPO" else str(image.format)  # a camera's JPEG with a preview behind it
     if kind != "JPEG" and getattr(image, "n_frames", 1) > 1 and not _only_reduced(image):

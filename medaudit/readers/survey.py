@@ -137,6 +137,8 @@ class _Header:
             return files.look_file(self.listing.root, entry.file, self.listing.accept)
         except Refused as refused:
             return refused.reason
+        except MemoryError:
+            return refusals.TOO_MANY_PIXELS
 
 
 def survey(listing: Listing, workers: Workers, progress: Progress = SILENT) -> Survey:
@@ -173,6 +175,8 @@ def try_codings(listing: Listing, found: Survey) -> dict[tuple[str, int], str | 
         except Refused as refused:
             # one faulty film proves nothing against the codec
             results[pair] = None if refused.reason == refusals.CONSTANT else refused.reason
+        except MemoryError:
+            results[pair] = refusals.TOO_MANY_PIXELS
     return results
 
 

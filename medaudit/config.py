@@ -4,16 +4,27 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from medaudit.errors import ConfigProblem, SourceMissing
+from medaudit.plain_yaml import read_yaml
+
+_LARGEST = 2**31 - 1  # what every library below takes as a count
+_LONGEST_KEY = 60  # characters of a key that a message repeats
 
 
 class Settings(BaseModel):
-    """A group of settings: frozen, and unknown keys are refused."""
+    """A group of settings: frozen; unknown keys, infinities and counts that no machine can reach are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, int) and abs(part) > _LARGEST:
+                raise ValueError(f"larger than {_LARGEST}, which nothing here can be")
+        return value
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -178,10 +189,7 @@ def load_settings(path: Path, model: type[AnySettings]) -> AnySettings:
     """Read a YAML file into `model`. Raises SourceMissing, or ConfigProblem naming the first wrong key."""
     if not path.is_file():
         raise SourceMissing(f"{path} is not a file; give a YAML config, such as those in configs/")
-    try:
-        body = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ConfigProblem(f"{path} is not valid YAML") from None
+    body = read_yaml(path, str(path))
     return check_settings(body if body is not None else {}, model, str(path))
 
 
@@ -194,7 +202,7 @@ def check_settings(body: Any, model: type[AnySettings], where: str) -> AnySettin
     except ValidationError as error:
         # A misspelled key is told before the one it leaves missing.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        key = ".".join(str(part) for part in first["loc"])[:_LONGEST_KEY] or "the whole file"
         if first["type"] == "extra_forbidden":
             raise ConfigProblem(
                 f"{where}: unknown key {key!r}; {_known_beside(first['loc'], model)}"
@@ -205,9 +213,10 @@ def check_settings(body: Any, model: type[AnySettings], where: str) -> AnySettin
 def _known_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """What could stand in the place of an unknown key: the closest name, or all of them."""
     for part in location[:-1]:
-        inner = model.model_fields[str(part)].annotation
+        named = model.model_fields.get(str(part))
+        inner = named.annotation if named else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return "see the examples in configs/"
         model = inner
-    near = get_close_matches(str(location[-1]), model.model_fields, n=1)
+    near = get_close_matches(str(location[-1])[:_LONGEST_KEY], model.model_fields, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(model.model_fields))}"

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     import torch
 
 KINDS = "auto, cpu, cuda, cuda:0, mps"
+_CUDA = r"cuda(?::(\d{1,3}))?"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def check_name(name: str) -> None:
+    """Raise DeviceUnavailable for a name that is none of a device; loads nothing."""
+    if name not in ("auto", "cpu", "mps") and re.fullmatch(_CUDA, name) is None:
+        raise DeviceUnavailable(f"device {name!r} is not known; use one of {KINDS}")
 
 
 def pick_device(name: str = "auto") -> "torch.device":
@@ -22,6 +29,7 @@ def pick_device(name: str = "auto") -> "torch.device":
 
     Raises DeviceUnavailable for a name that is not one of these or a device that is not on this machine.
     """
+    check_name(name)
     import torch
 
     if name == "auto":
@@ -34,13 +42,11 @@ def pick_device(name: str = "auto") -> "torch.device":
         if not torch.backends.mps.is_available():
             raise DeviceUnavailable("no mps device on this machine; use --device cpu or auto")
         return torch.device("mps")
-    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
-    if match is None:
-        raise DeviceUnavailable(f"device {name!r} is not known; use one of {KINDS}")
+    match = re.fullmatch(_CUDA, name)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
         raise DeviceUnavailable("no cuda device that torch can use on this machine; use --device cpu or auto")
-    index = int(match.group(1) or 0)
+    index = int(match.group(1) or 0) if match else 0
     if index >= count:
         raise DeviceUnavailable(f"{name} is not on this machine; the last cuda device is cuda:{count - 1}")
     return torch.device(name)

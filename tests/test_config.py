@@ -21,6 +21,12 @@ def test_defaults_stand_and_values_are_kept() -> None:
         ({"xyzzy": 1}, "known keys: alpha, bootstrap"),
         ({"alpha": 2}, "alpha: Input should be less than 0.5"),
         ({"required_kinds": ["smear"]}, "required_kinds.0"),
+        ({"alpha": float("nan")}, "alpha: Input should be a finite number"),
+        ({"copynet": {"temperature": float("inf")}}, "copynet.temperature: Input should be a finite number"),
+        ({"plants": 10**20}, "plants: Value error, larger than 2147483647"),
+        ({"copynet": {"channels": [10**20]}}, "copynet.channels: Value error, larger than 2147483647"),
+        ({"required_kinds": [{"a": 1}]}, "required_kinds.0"),
+        ({"x" * 100_000: 1}, "unknown key 'xxx"),
         ([1, 2], "a mapping of keys"),
     ],
 )
@@ -28,6 +34,7 @@ def test_wrong_settings_are_told_in_one_line(body: object, words: str) -> None:
     with pytest.raises(ConfigProblem) as caught:
         check_settings(body, AuditSettings, "here")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_misspelled_key_is_told_before_the_one_it_leaves_missing() -> None:

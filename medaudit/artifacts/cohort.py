@@ -158,6 +158,11 @@ class CohortWriter:
         self.chunks_done += 1
         self.rows_done += len(rows)
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows that stand, those of a call before among them."""
+        for chunk in self._chunks():
+            yield from chunk["rows"]
+
     def finish(self, *, note: Mapping[str, Any] | None = None) -> Artifact:
         """Write header and rows, count the refusals, commit. Raises EmptyCohort when no row was added."""
         self.close()

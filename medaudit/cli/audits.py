@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medaudit.cli.given import check_given
 from medaudit.cli.options import (
     CopyNetwork,
     Device,
@@ -95,8 +96,6 @@ def audit(
     Example: medaudit audit --train work/T --holdout work/H --synthetic work/S --out work/A
     """
     from medaudit.config import AuditSettings, load_settings
-    from medaudit.stages import audit as stage
-    from medaudit.stages import recorded
 
     settings = load_settings(config, AuditSettings) if config else AuditSettings()
     if image_is_patient:
@@ -107,6 +106,17 @@ def audit(
     refuse_without_ledger(ledger, with_release=with_release)
     if ledger is None:
         refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
+    if engine is Engine.local:
+        refuse_unused(ctx, "is for --engine ray; give both or neither", "ray_address")
+    if copy_network != "train":
+        refuse_unused(ctx, "keeps what is trained; give it with --copy-network train", "keep_encoder")
+    encoder = None if copy_network in (None, "train") else Path(str(copy_network))
+    check_given(
+        cohorts=(train, holdout, synthetic, *(with_release or ())), files=(encoder,), out=out, device=device
+    )
+    from medaudit.stages import audit as stage
+    from medaudit.stages import recorded
+
     run = stage.run
     if ledger is not None:
         run = partial(recorded.audit, recorded.Book(ledger, by, date), with_release or ())
@@ -170,12 +180,15 @@ def extract(
 
     Example: medaudit extract --model work/model --train work/T --holdout work/H --out work/X
     """
-    from medaudit.stages import extract as stage
-    from medaudit.stages import recorded
-
     working = memory_bytes(memory)
     if ledger is None:
         refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
+    if engine is Engine.local:
+        refuse_unused(ctx, "is for --engine ray; give both or neither", "ray_address")
+    check_given(cohorts=(train, holdout, synthetic), model=model, out=out, device=device)
+    from medaudit.stages import extract as stage
+    from medaudit.stages import recorded
+
     run = stage.run if ledger is None else partial(recorded.extract, recorded.Book(ledger, by, date))
     carry_out(
         "extract",

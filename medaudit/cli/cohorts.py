@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medaudit.cli.given import check_given
 from medaudit.cli.options import (
     CohortPath,
     Holdout,
@@ -95,6 +96,7 @@ def ingest(
 
     Example: medaudit ingest /data/chest --out work/all --size 256
     """
+    check_given(out=out)
     from medaudit.stages import ingest as stage
 
     carry_out(
@@ -146,6 +148,7 @@ def split(
 
     Example: medaudit split work/all --train work/T --holdout work/H
     """
+    check_given(cohorts=(cohort,))
     from medaudit.stages import split as stage
 
     carry_out(
@@ -184,9 +187,10 @@ def dedup(
 
     Example: medaudit dedup work/all --out work/clean
     """
+    working = memory_bytes(memory)
+    check_given(cohorts=(cohort, against), out=out)
     from medaudit.stages import dedup as stage
 
-    working = memory_bytes(memory)
     carry_out(
         "dedup",
         lambda screen: stage.run(
@@ -214,6 +218,7 @@ def index(
 
     Example: medaudit index T
     """
+    check_given(cohorts=(cohort, begun_with))
     from medaudit.stages import index as stage
 
     carry_out(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medaudit.cli.given import check_given
 from medaudit.cli.keys import PassphraseFile, passphrase_of
 from medaudit.cli.options import (
     CopyNetwork,
@@ -80,6 +81,10 @@ def report(
 
     Example: medaudit report work/A --out work/report
     """
+    check_given(
+        cohorts=(train, synthetic, *(cohort or ())), findings=(*findings, previous),
+        others=(("release", release), ("reviewed", review)), files=(forbid,), out=out,
+    )  # fmt: skip
     from medaudit.stages import report as stage
     from medaudit.stages.site import Site
 
@@ -186,9 +191,6 @@ def release(
     """
     from functools import partial
 
-    from medaudit.stages import recorded
-    from medaudit.stages import release as stage
-
     refuse_without_ledger(ledger, with_release=with_release, receiver=receiver)
     if ledger is None:
         refuse_unused(ctx, "is for the ledger; give --ledger as well", "by")
@@ -197,6 +199,14 @@ def release(
     if not (withhold_flagged or withhold_text):
         again = "is for auditing the rest again; give --withhold-flagged or --withhold-text as well, or leave it out"
         refuse_unused(ctx, again, "with_release", "copy_network")
+    encoder = Path(copy_network) if copy_network else None
+    check_given(
+        cohorts=(synthetic, train, holdout, *(with_release or ())), findings=(audit,), others=(("reviewed", review),),
+        files=(forbid, encoder), out=out, device=device,
+    )  # fmt: skip
+    from medaudit.stages import recorded
+    from medaudit.stages import release as stage
+
     run = stage.run
     if ledger is not None:
         book = recorded.Book(ledger, by, date)
@@ -271,6 +281,7 @@ def demo(
 
     Example: medaudit demo
     """
+    check_given(files=(real,), device=device)
     from medaudit.stages import demo as stage
 
     carry_out(

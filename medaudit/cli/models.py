@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from medaudit.cli.given import check_given
 from medaudit.cli.options import Config, Device, Json, Model, Out, Quiet, Seed
 from medaudit.cli.screen import carry_out
 
@@ -28,6 +29,10 @@ def train(
 
     Example: medaudit train --cohort work/T --config configs/xray64.yaml --out work/model
     """
+    from medaudit.config import TrainSettings, load_settings
+
+    load_settings(config, TrainSettings)
+    check_given(cohorts=(cohort,), out=out, device=device)
     from medaudit.stages import train as stage
 
     carry_out(
@@ -57,6 +62,7 @@ def generate(
 
     Example: medaudit generate --model work/model --count 1000 --out work/S
     """
+    check_given(cohorts=(prompts_from,), model=model, out=out, device=device)
     from medaudit.stages import generate as stage
 
     carry_out(

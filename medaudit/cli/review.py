@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from medaudit.cli.given import check_given
 from medaudit.cli.options import (
     Json,
     LedgerOption,
@@ -70,13 +71,14 @@ def review(
     if apply:
         from functools import partial
 
-        from medaudit.stages import recorded, review_apply
-
         if train is not None or synthetic is not None:
             raise UsageProblem("--train and --synthetic are for making the page; leave them out with --apply")
         refuse_unused(ctx, "is for making the page; leave it out with --apply", "pairs", "controls", "seed")
         if ledger is None:
             refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
+        check_given(findings=(audit,), others=(("review", page),), out=out)
+        from medaudit.stages import recorded, review_apply
+
         run = (
             review_apply.run if ledger is None else partial(recorded.review, recorded.Book(ledger, by, date))
         )
@@ -88,8 +90,6 @@ def review(
             as_json=as_json,
             quiet=quiet,
         )
-    from medaudit.stages import review as stage
-
     refuse_unused(
         ctx,
         "goes with --apply: a page decides and records nothing",
@@ -103,6 +103,9 @@ def review(
         raise UsageProblem("--page goes with --apply; a new page is written to --out")
     if train is None or synthetic is None:
         raise UsageProblem("the page shows pairs of two cohorts; give --train and --synthetic")
+    check_given(cohorts=(train, synthetic), findings=(audit,), out=out)
+    from medaudit.stages import review as stage
+
     carry_out(
         "review",
         lambda screen: stage.run(

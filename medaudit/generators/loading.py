@@ -10,15 +10,10 @@ import torch
 
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.devices import pick_device
-from medaudit.errors import ModelUnreadable, SourceMissing
+from medaudit.errors import ModelUnreadable
 from medaudit.generators import foreign, models
-from medaudit.generators.safety import refuse_pickles
+from medaudit.generators.safety import KINDS, check_folder
 from medaudit.generators.sampling import GenerativeModel
-
-_KINDS = (
-    "a medaudit model, a diffusers folder (unet/config.json with its safetensors, scheduler/), "
-    "or a MONAI bundle (configs/, models/*.safetensors)"
-)
 
 
 def load_model(folder: Path, device: str | torch.device = "auto") -> GenerativeModel:
@@ -27,9 +22,7 @@ def load_model(folder: Path, device: str | torch.device = "auto") -> GenerativeM
     Raises SourceMissing, ModelUnsafe (a pickle anywhere in the folder), ModelUnreadable (a piece is missing or does
     not fit), ArtifactBroken (a medaudit model was changed), DeviceUnavailable.
     """
-    if not folder.is_dir():
-        raise SourceMissing(f"{folder} is not a folder; give {_KINDS}")
-    refuse_pickles(folder)
+    check_folder(folder)
     place = pick_device(device) if isinstance(device, str) else device
     if (folder / MANIFEST).is_file():
         return models.read_model(open_artifact(folder, "model"), place)
@@ -39,4 +32,4 @@ def load_model(folder: Path, device: str | torch.device = "auto") -> GenerativeM
         return foreign.read_monai(folder, place)
     if (folder / "config.json").is_file():
         return foreign.read_diffusers(folder, place)
-    raise ModelUnreadable(f"{folder} holds no model that medaudit can read; give {_KINDS}")
+    raise ModelUnreadable(f"{folder} holds no model that medaudit can read; give {KINDS}")

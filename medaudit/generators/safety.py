@@ -4,8 +4,13 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from medaudit.artifacts.store import file_sha256
-from medaudit.errors import ModelUnreadable, ModelUnsafe
+from medaudit.artifacts.store import MANIFEST, file_sha256, open_artifact
+from medaudit.errors import ModelUnreadable, ModelUnsafe, SourceMissing
+
+KINDS = (
+    "a medaudit model, a diffusers folder (unet/config.json with its safetensors, scheduler/), "
+    "or a MONAI bundle (configs/, models/*.safetensors)"
+)
 
 _PICKLE_NAMES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".pt2", ".joblib", ".ts", ".h5"}
 _CODE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", *(bytes([0x80, protocol]) for protocol in range(6)), b"\x89HDF")
@@ -13,6 +18,20 @@ _ADVICE = (
     "convert it where you trust it (safetensors.torch.save_file(model.state_dict(), 'model.safetensors')) "
     "and leave the original out of the folder"
 )
+
+
+def check_folder(folder: Path) -> None:
+    """Whether a folder may hold a model, told before any library is loaded that would read one.
+
+    Raises SourceMissing, ModelUnsafe, ModelUnreadable, ArtifactKindMismatch, ArtifactBroken.
+    """
+    if not folder.is_dir():
+        raise SourceMissing(f"{folder} is not a folder; give {KINDS}")
+    refuse_pickles(folder)
+    if (folder / MANIFEST).is_file():
+        open_artifact(folder, "model", verify=False)
+    elif not any((folder / name).exists() for name in ("model_index.json", "unet", "configs", "config.json")):
+        raise ModelUnreadable(f"{folder} holds no model that medaudit can read; give {KINDS}")
 
 
 def refuse_pickles(folder: Path) -> None:

@@ -12,32 +12,22 @@ from scipy import ndimage, sparse
 Fit = Literal["pad", "crop", "squash"]
 
 
-def invert_monochrome1(stored: np.ndarray, bits_stored: int) -> np.ndarray:
-    """Stored values (Y, X), integer, of a MONOCHROME1 image → the same as MONOCHROME2, dtype kept.
-
-    The constant is fixed by the number of bits, never by the image's own maximum, so that two encodings of
-    one film stay one film. Raises ValueError for values that do not fit in `bits_stored` unsigned bits.
-    """
-    # PS3.3 C.7.6.3.1.2: MONOCHROME1 shows the smallest value as white
-    top = _top(bits_stored)
-    if not np.issubdtype(stored.dtype, np.integer):
-        raise ValueError("stored values must be integers")
-    if stored.size and (stored.min() < 0 or stored.max() > top):
-        raise ValueError(f"stored values do not fit in {bits_stored} unsigned bits")
-    if np.iinfo(stored.dtype).max >= top:
-        return np.subtract(stored.dtype.type(top), stored)
-    return (top - stored.astype(np.int64)).astype(stored.dtype)
-
-
-def percentile_unit(values: np.ndarray, low: float = 0.5, high: float = 99.5) -> np.ndarray:
+def percentile_unit(
+    values: np.ndarray, low: float = 0.5, high: float = 99.5, counted: np.ndarray | None = None
+) -> np.ndarray:
     """Values (Y, X) of any unit → float32 in [0, 1]: percentile `low` becomes 0, `high` becomes 1.
 
+    Where `counted` (Y, X) bool is given, the percentiles are those of its pixels alone, and the rest becomes 0.
     A film whose percentiles coincide (nearly all of it background) is scaled by its extremes instead.
     Raises ValueError for a constant image or for values that are not finite.
     """
     if not 0 <= low < high <= 100:
         raise ValueError("percentiles must satisfy 0 <= low < high <= 100")
     values = np.asarray(values, dtype=np.float64)
+    if counted is not None:
+        unit = np.zeros(values.shape, dtype=np.float32)
+        unit[counted] = percentile_unit(values[counted], low, high)
+        return unit
     least, most = (values.min(), values.max()) if values.size else (np.nan, np.nan)
     if not np.isfinite(least) or not np.isfinite(most):  # either is not a number where any value is not
         raise ValueError("pixel values are missing or not finite")

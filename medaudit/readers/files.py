@@ -6,13 +6,15 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from medaudit.readers import dicom, raster, refusals
-from medaudit.readers.records import Film, Look
+from medaudit.readers.records import Bounded, Film, Look
 from medaudit.readers.refusals import Refused
 
-RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"})
+RASTER_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k"}
+)
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _SIDE_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -85,7 +87,7 @@ def look_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> Lo
         with (root / name).open("rb") as stream:
             head = stream.read(132)
             stream.seek(0)
-            return _look(stream, head, name, accept)
+            return _look(cast(BinaryIO, Bounded(stream)), head, name, accept)
     except OSError as error:
         raise Refused(_disk_reason(error)) from None
 

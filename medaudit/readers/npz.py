@@ -1,28 +1,36 @@
 """npz files of films: MedMNIST's ({train,val,test}_images and _labels) and plain ones (images, labels, patient_id).
 
+Other names are taken where they leave no choice: x_train, x_val, x_test, or the one array that has the shape of films,
+as `arr_0` of a diffusion model's samples.
+
 Axes: N films of an array, (Y, X) pixels. Arrays of images are read from the archive in blocks, front to back,
 so that an archive larger than memory is no trouble. Nothing pickled is ever loaded.
 """
 
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from medaudit.errors import LayoutUnknown, NothingReadable
 from medaudit.images.intensity import full_range_unit, percentile_unit
-from medaudit.readers import refusals
-from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, view_word
+from medaudit.readers import notes, refusals
+from medaudit.readers.channels import gray_of
+from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, unfolds_too_far, view_word
 from medaudit.readers.refusals import Refused
+from medaudit.readers.zipped import ArrayStream, archive_of
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
-_DAMAGE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
-_MAX_SIDE_BYTES = 1 << 30  # labels and ids are held in memory
+_CHANNELS = (1, 2, 3, 4)  # gray, gray and alpha, red green blue, and alpha
+_FARTHEST = 1e300  # a difference of two larger numbers would overflow
+_MOST_ROW_BYTES = 1 << 16  # of the ids or labels of one film
+_MOST_WHOLE_BYTES = 1 << 29  # of an array whose films do not lie one after the other
+_BLOCK_BYTES = 1 << 22
+_MANY, _LEAST_BYTES = 100_000, 4  # films, and bytes of the file for each from there on: entries take memory
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class ImageArray:
     shape: tuple[int, ...]
     dtype: np.dtype
     in_order: bool  # C order: rows lie one after the other
+    packed_bytes: int  # in the archive
 
     @property
     def film_bytes(self) -> int:
@@ -56,22 +65,50 @@ def image_arrays(path: Path) -> list[ImageArray]:
 
     Raises LayoutUnknown where there is none, NothingReadable for a broken archive.
     """
-    names = [("images", None), *((f"{split}_images", split) for split in _SPLITS)]
-    found = []
-    with _archive(path) as archive:
-        members = set(archive.namelist())
-        for name, split in names:
-            if f"{name}.npy" not in members:
-                continue
-            with _member(path, archive, name) as stream:
-                shape, fortran, dtype = _array_header(path, stream)
-            if len(shape) not in (3, 4) or dtype.kind not in "buif":
+    with archive_of(path) as archive:
+        members = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+        found = []
+        for name, split in _image_names(path, archive, members):
+            with ArrayStream(path, archive, name) as stream:
+                shape, dtype, in_order, packed = stream.shape, stream.dtype, stream.in_order, stream.packed
+            if not _is_films(shape, dtype) or not all(shape[1:]):
                 raise LayoutUnknown(f"{path}: {name} is no array of films; (N, Y, X) numbers are expected")
-            found.append(ImageArray(name, split, shape, dtype, not fortran))
-    if not found:
-        known = "images, or train_images, val_images, test_images"
-        raise LayoutUnknown(f"{path} holds no array of films; known names are {known}")
+            found.append(ImageArray(name, split, shape, dtype, in_order, packed))
+    films = sum(array.shape[0] for array in found)
+    if films > _MANY and films * _LEAST_BYTES > path.stat().st_size:
+        raise NothingReadable(
+            f"{path} states {films} films in a file too small to hold them; get the file again"
+        )
     return found
+
+
+def _image_names(path: Path, archive: zipfile.ZipFile, members: set[str]) -> list[tuple[str, str | None]]:
+    """(name, split) of the arrays of films: by a name that is known, else the one array of their shape."""
+    known = [("images", None), *((f"{split}_images", split) for split in _SPLITS)]
+    keras = [(f"{letter}_{split}", split) for split in _SPLITS for letter in "xX"]
+    for names in (known, keras):
+        present = [(name, split) for name, split in names if name in members]
+        if present:
+            return present
+    shaped = []
+    for name in sorted(members):
+        try:
+            with ArrayStream(path, archive, name) as stream:
+                shape, dtype = stream.shape, stream.dtype
+        except NothingReadable:  # an array of objects, or damaged: it cannot be the images
+            continue
+        if _is_films(shape, dtype) and min(shape[1:3]) > 1:
+            shaped.append(name)
+    if len(shaped) == 1:
+        return [(shaped[0], None)]
+    trouble = f"holds {len(shaped)} arrays that may be films" if shaped else "holds no array of films"
+    raise LayoutUnknown(
+        f"{path} {trouble}; name the array images, or arrays train_images, val_images, test_images"
+    )
+
+
+def _is_films(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    return len(shape) in (3, 4) and dtype.kind in "buif"
 
 
 def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:
@@ -101,33 +138,38 @@ def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:
 
 def blocks(path: Path, array: ImageArray, size: int, first: int = 0) -> Iterator[np.ndarray]:
     """Blocks (n, Y, X[, C]) of `size` films from film `first` on; raises NothingReadable for a cut archive."""
-    with _archive(path) as archive, _member(path, archive, array.name) as stream:
-        shape, _, dtype = _array_header(path, stream)
-        try:
-            if not array.in_order:
-                whole = np.frombuffer(stream.read(), dtype=dtype).reshape(shape, order="F")
-                for start in range(first, shape[0], size):
-                    yield np.ascontiguousarray(whole[start : start + size])
-                return
-            _skip(stream, first * array.film_bytes)
+    with archive_of(path) as archive, ArrayStream(path, archive, array.name) as stream:
+        shape, dtype = stream.shape, stream.dtype
+        if not array.in_order:
+            if stream.size > _MOST_WHOLE_BYTES:
+                raise NothingReadable(
+                    f"{path}: {array.name} lies in Fortran order and is too large for that; save it with "
+                    "numpy.ascontiguousarray"
+                )
+            whole = np.frombuffer(stream.read(stream.size), dtype=dtype).reshape(shape, order="F")
+            stream.end()
             for start in range(first, shape[0], size):
-                count = min(size, shape[0] - start)
-                data = stream.read(count * array.film_bytes)
-                yield np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
-        except _DAMAGE:
-            raise NothingReadable(f"{path} is cut short or damaged; get the file again") from None
+                yield np.ascontiguousarray(whole[start : start + size])
+            return
+        stream.skip(first * array.film_bytes)
+        for start in range(first, shape[0], size):
+            count = min(size, shape[0] - start)
+            data = stream.read(count * array.film_bytes)
+            yield np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
+        stream.end()
 
 
 def checksums(path: Path) -> list[tuple[str, int, int]]:
     """(member, bytes, CRC-32) as the archive's directory states them: a cheap sign that the file changed."""
-    with _archive(path) as archive:
+    with archive_of(path) as archive:
         return [(info.filename, info.file_size, info.CRC) for info in archive.infolist()]
 
 
 def look(array: ImageArray) -> Look:
     """What the array's header says of each of its films. Raises Refused for too many pixels."""
     rows, columns = _plane(array.film_shape)
-    if rows * columns > MAX_PIXELS:
+    values, packed = math.prod(array.film_shape), array.packed_bytes // max(1, array.shape[0])
+    if rows * columns > MAX_PIXELS or unfolds_too_far(values, packed):
         raise Refused(refusals.TOO_MANY_PIXELS)
     bits = 8 if array.dtype.itemsize == 1 else 16
     facts: dict[str, object] = {"format": "npz", "bits_stored": bits, "rows": rows, "columns": columns}
@@ -137,11 +179,10 @@ def look(array: ImageArray) -> Look:
 def film(values: np.ndarray, found: Look) -> Film:
     """One film (Y, X[, C]) of an array → Film. Raises Refused."""
     if values.ndim == 3:
-        channels_last = values if values.shape[2] in (1, 3, 4) else np.moveaxis(values, 0, 2)
-        if channels_last.shape[2] not in (1, 3) or (channels_last != channels_last[:, :, :1]).any():
-            raise Refused(refusals.COLOUR)
-        values = channels_last[:, :, 0]
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        values, found = _one_channel(values, found)
+    if (
+        values.dtype.kind == "f" and not (np.abs(values.astype(np.float64)) < _FARTHEST).all()
+    ):  # NaN is not, either
         raise Refused(refusals.NOT_FINITE)
     if values.size == 0 or values.min() == values.max():
         raise Refused(refusals.CONSTANT)
@@ -152,89 +193,69 @@ def film(values: np.ndarray, found: Look) -> Film:
     return Film(percentile_unit(values.astype(np.float64)), "percentile", found)
 
 
+def _one_channel(values: np.ndarray, found: Look) -> tuple[np.ndarray, Look]:
+    """(Y, X, C) or (C, Y, X) → (Y, X), where the channels say the same. Raises Refused."""
+    channels_last = values if values.shape[2] in _CHANNELS else np.moveaxis(values, 0, 2)
+    count = channels_last.shape[2]
+    if count not in _CHANNELS:
+        raise Refused(refusals.COLOUR)
+    if count in (2, 4):  # the last one is how opaque a pixel is
+        alpha = channels_last[:, :, -1]
+        if alpha.size and alpha.min() != alpha.max():
+            raise Refused(refusals.TRANSPARENT)
+    if count < 3 or not channels_last.size:
+        return channels_last[:, :, 0], found
+    gray, nearly = gray_of(channels_last[:, :, :3])
+    facts = notes.noted(found.facts, [notes.NEARLY_GRAY] if nearly else [])
+    return gray, replace(found, facts=facts)
+
+
 def _plane(shape: tuple[int, ...]) -> tuple[int, int]:
     """(Y, X) of a film's shape, with channels last or first."""
-    if len(shape) == 3 and shape[2] not in (1, 3, 4):
+    if len(shape) == 3 and shape[2] not in _CHANNELS:
         return shape[1], shape[2]
     return shape[0], shape[1]
 
 
-class _archive:
-    """An open zip archive whose damage is named."""
+def _side_rows(path: Path, name: str, count: int) -> Iterator[np.ndarray]:
+    """Blocks (n, K) of a small array with a row for each film; none where it is absent.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> zipfile.ZipFile:
-        try:
-            self._zip = zipfile.ZipFile(self._path)
-        except PermissionError:
-            raise NothingReadable(f"{self._path}: no permission to read it") from None
-        except (zipfile.BadZipFile, OSError, EOFError):
-            raise NothingReadable(
-                f"{self._path} is no npz archive or is damaged; get the file again"
-            ) from None
-        return self._zip
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-
-
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
-    try:
-        return archive.open(f"{name}.npy")  # type: ignore[return-value]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        raise NothingReadable(f"{path} is damaged or encrypted; get the file again") from None
-
-
-def _array_header(path: Path, stream: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, Fortran order, dtype) at the head of an npy stream, which is left at the data."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        reader = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = reader(stream)
-    except _DAMAGE:
-        raise NothingReadable(f"{path} holds a damaged array; get the file again") from None
-    if dtype.hasobject:
-        raise NothingReadable(f"{path} holds Python objects, which are not loaded; save ids as text arrays")
-    return shape, fortran, dtype
-
-
-def _skip(stream: zipfile.ZipExtFile, count: int) -> None:
-    while count > 0:
-        data = stream.read(min(count, 1 << 20))
-        if not data:
-            raise EOFError
-        count -= len(data)
-
-
-def _side_array(path: Path, name: str, count: int) -> np.ndarray | None:
-    """A small array by name, None where absent; raises NothingReadable when it does not fit the films."""
-    with _archive(path) as archive:
+    Raises NothingReadable when it does not fit the films.
+    """
+    with archive_of(path) as archive:
         if f"{name}.npy" not in archive.namelist():
-            return None
-        with _member(path, archive, name) as stream:
-            shape, fortran, dtype = _array_header(path, stream)
-            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            if not shape or shape[0] != count or size > _MAX_SIDE_BYTES:
+            return
+        with ArrayStream(path, archive, name) as stream:
+            shape, dtype = stream.shape, stream.dtype
+            row = math.prod(shape[1:]) * dtype.itemsize
+            if not shape or shape[0] != count or not 0 < row <= _MOST_ROW_BYTES:
                 raise NothingReadable(f"{path}: {name} has another length than the films; mend the file")
-            try:
-                return np.frombuffer(stream.read(), dtype=dtype).reshape(shape, order="F" if fortran else "C")
-            except _DAMAGE:
-                raise NothingReadable(f"{path} holds a damaged array; get the file again") from None
+            if not stream.in_order and len(shape) > 1:
+                if stream.size > _MOST_WHOLE_BYTES:
+                    raise NothingReadable(f"{path}: {name} lies in Fortran order and is too large for that")
+                whole = np.frombuffer(stream.read(stream.size), dtype=dtype).reshape(shape, order="F")
+                stream.end()
+                yield np.ascontiguousarray(whole).reshape(count, -1)
+                return
+            most = max(1, _BLOCK_BYTES // row)
+            for start in range(0, count, most):
+                part = min(most, count - start)
+                yield np.frombuffer(stream.read(part * row), dtype=dtype).reshape(part, -1)
+            stream.end()
 
 
 def _strings(path: Path, names: list[str], count: int) -> list[str | None]:
     """Text of the first array present, blank as None; all None where none is present."""
     for name in names:
-        array = _side_array(path, name, count)
-        if array is not None:
-            texts = (item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-                     for item in array.reshape(count, -1)[:, 0].tolist())  # fmt: skip
-            return [text.strip() or None if text != "nan" else None for text in texts]
+        texts = [_text(item) for block in _side_rows(path, name, count) for item in block[:, 0].tolist()]
+        if texts:
+            return texts
     return [None] * count
+
+
+def _text(item: object) -> str | None:
+    text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+    return text.strip() or None if text.strip().lower() != "nan" else None
 
 
 def _labels(path: Path, name: str, count: int) -> list[tuple[str, ...]]:
@@ -242,13 +263,13 @@ def _labels(path: Path, name: str, count: int) -> list[tuple[str, ...]]:
 
     Words may be joined by `|`, as a release writes them; a blank is no label.
     """
-    array = _side_array(path, name, count)
-    if array is None:
-        return [()] * count
-    table = array.reshape(count, -1)
-    if table.shape[1] == 1:
-        return [tuple(filter(None, _label(item).split("|"))) for item in table[:, 0].tolist()]
-    return [tuple(str(k) for k in np.flatnonzero(row)) for row in table]
+    found: list[tuple[str, ...]] = []
+    for block in _side_rows(path, name, count):
+        if block.shape[1] == 1:
+            found += [tuple(filter(None, _label(item).split("|"))) for item in block[:, 0].tolist()]
+        else:
+            found += [tuple(str(k) for k in np.flatnonzero(row)) for row in block]
+    return found or [()] * count
 
 
 def _label(item: object) -> str:

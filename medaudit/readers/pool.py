@@ -1,7 +1,8 @@
 """The same function over chunks of items on several processes: results in order, memory bounded, crashes named.
 
 At most `workers + 2` chunks are under way, so memory does not grow with their number. A codec that takes its
-process down costs the one file it was reading, which is told by reading that chunk again file by file.
+process down costs the one file it was reading, which is told by reading that chunk again file by file. (Where there is
+one process only, see readers/helper.)
 """
 
 import ctypes
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from medaudit.readers import helper
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -158,6 +161,7 @@ def _run(function: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
 
 def _prepare() -> None:
     """Set up a worker: Ctrl-C belongs to the parent, codecs keep quiet, and nobody outlives the parent."""
+    helper.crashes_are_seen_to()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)  # C codecs write to stderr what is already counted as a refusal

@@ -3,12 +3,18 @@
 Axes: (Y, X) rows and columns of pixels.
 """
 
+import io
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
 import numpy as np
 
 MAX_PIXELS = 100_000_000  # a film of 43 x 43 cm at 0.05 mm has 74 million; more is refused before decoding
+_ALWAYS_FITS = 12_000_000  # pixels, 60 bytes each while an image is read
+_PIXELS_A_BYTE = 250  # a radiograph, with its noise, fills more: blank ones and bombs do not
 
 # How sources spell a view → the word kept. What is not here becomes OTHER.
 _VIEWS = {
@@ -31,6 +37,70 @@ _VIEWS = {
     "RIGHTLATERAL": "LATERAL",
     "FRONTAL": "FRONTAL",
 }
+
+
+# What tools write for a missing id, and what de-identification writes for every patient: neither names one.
+_NO_PATIENT = frozenset(
+    {"nan", "none", "null", "n/a", "na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
+    | {"anonymized", "anonymised", "deidentified", "de-identified", "patient^anonymous", "anonymous^patient"}
+)
+_WHOLE_FLOAT = re.compile(r"(\d+)\.0+")
+
+
+def patient_id(text: str | None) -> str | None:
+    """A patient's id as every source of it is compared; None where it names no patient.
+
+    Left away are blanks and NUL at the ends, the decimals of a number that a table with gaps made a float (`12.0`),
+    and the difference between composed and decomposed letters. Case and leading zeros are kept: both can matter.
+    """
+    known = unicodedata.normalize("NFC", text or "").strip(" \0\t\r\n\v\f\ufeff\xa0")
+    whole = _WHOLE_FLOAT.fullmatch(known)
+    if whole:
+        known = whole.group(1)
+    return known if known and known.lower() not in _NO_PATIENT else None
+
+
+class Bounded(io.RawIOBase):
+    """A file that is never asked for more bytes than it has: a length in a header may state gigabytes.
+
+    Python makes room for all that it is asked for before it reads.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        at = stream.tell()
+        self._stream, self._end = stream, stream.seek(0, io.SEEK_END)
+        stream.seek(at)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, and at most those that are left."""
+        left = max(0, self._end - self._stream.tell())
+        return self._stream.read(left if size is None or size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of any file."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+
+def unfolds_too_far(pixels: int, stored_bytes: int) -> bool:
+    """Whether so many pixels cannot be a radiograph's in a file this short, and would take gigabytes."""
+    return pixels > most_pixels(stored_bytes)
+
+
+def most_pixels(stored_bytes: int) -> int:
+    """Pixels that a file of this length may unfold to."""
+    return max(_ALWAYS_FITS, _PIXELS_A_BYTE * stored_bytes)
 
 
 def view_word(text: str | None) -> str | None:
@@ -79,10 +149,10 @@ class Film:
 
 
 def fill(entry: Entry, look: Look, *, header_patient: bool = True) -> Entry:
-    """`entry` with patient, study and view from the header where the listing named none."""
+    """`entry` with patient, study and view from the header where the listing named none; the patient's id tidied."""
     return replace(
         entry,
-        patient=entry.patient or (look.patient if header_patient else None),
+        patient=patient_id(entry.patient) or (patient_id(look.patient) if header_patient else None),
         study=entry.study or look.study,
         view=entry.view or look.view,
     )

@@ -94,6 +94,13 @@ class Survey:
                 f"{self.nameless} of {self.readable} films name no patient; "
                 "give the patients with --manifest or --patient-regex"
             )
+        alike = Counter(patient.casefold().lstrip("0") for patient in self.patients)
+        doubtful = sum(count for count in alike.values() if count > 1)
+        if doubtful:
+            found.append(
+                f"{doubtful} patient ids differ from another one only in case or leading zeros and are kept apart; "
+                "where they are one patient, write them alike and give them with --manifest"
+            )
         if self.synthetic:
             found.append(f"{self.synthetic} films say of themselves that they are synthetic")
         return found
@@ -130,6 +137,8 @@ class _Header:
             return files.look_file(self.listing.root, entry.file, self.listing.accept)
         except Refused as refused:
             return refused.reason
+        except MemoryError:
+            return refusals.TOO_MANY_PIXELS
 
 
 def survey(listing: Listing, workers: Workers, progress: Progress = SILENT) -> Survey:
@@ -166,6 +175,8 @@ def try_codings(listing: Listing, found: Survey) -> dict[tuple[str, int], str | 
         except Refused as refused:
             # one faulty film proves nothing against the codec
             results[pair] = None if refused.reason == refusals.CONSTANT else refused.reason
+        except MemoryError:
+            results[pair] = refusals.TOO_MANY_PIXELS
     return results
 
 

@@ -16,6 +16,7 @@ from typing import Literal, TextIO
 
 from medaudit.config import Settings
 from medaudit.errors import UsageProblem
+from medaudit.readers.records import patient_id
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _BLANK = frozenset({"", "nan", "none", "null", "n/a"})
@@ -103,7 +104,7 @@ def load(
         if kept is None:
             table.rows[key] = ({name: row[name] for name in wanted if row.get(name)}, findings)
             continue
-        if first_of(patient, row) != first_of(patient, kept[0]):
+        if patient_id(first_of(patient, row)) != patient_id(first_of(patient, kept[0])):
             table.conflicts.add(key)
         table.rows[key] = (kept[0], tuple(dict.fromkeys((*kept[1], *findings))))
     return table

@@ -17,6 +17,7 @@ from medaudit.artifacts.pseudonyms import key_fingerprint, load_or_make_key, pse
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
 from medaudit.errors import NothingReadable, UsageProblem
 from medaudit.progress import SILENT, Progress
+from medaudit.readers import notes
 from medaudit.readers.batch import read_all
 from medaudit.readers.layouts import Listing, list_source
 from medaudit.readers.plan import make_plan
@@ -97,7 +98,7 @@ def _make(
         "role": "synthetic" if asked["origin"] == "synthetic" else "all",
         "layout": listing.layout,
         "source_facts": plan.facts,
-        "warnings": plan.warnings if key is not None else [],
+        "warnings": (plan.warnings if key is not None else []) + notes.warnings(writer.rows()),
     }
     return writer.finish(note=note)
 

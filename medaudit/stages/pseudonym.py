@@ -10,6 +10,7 @@ from pathlib import Path
 from medaudit.artifacts.ledger import Ledger
 from medaudit.artifacts.pseudonyms import key_fingerprint, load_key, pseudonym
 from medaudit.errors import UsageProblem
+from medaudit.readers.records import patient_id
 from medaudit.stages.outcome import Outcome
 
 _LONGEST = 1024  # characters of a number
@@ -48,4 +49,7 @@ def one_number(ask: Ask) -> str:
         )
     if len(numbers[0]) > _LONGEST or not numbers[0].isprintable():
         raise UsageProblem("what was given is no patient's number; give it as it stands in the source")
-    return numbers[0]
+    number = patient_id(numbers[0])
+    if number is None:
+        raise UsageProblem("what was given stands for no patient; give one patient's number")
+    return number

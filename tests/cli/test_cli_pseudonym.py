@@ -52,6 +52,23 @@ def test_it_is_the_one_that_ingest_made(
     assert NUMBERS[place] not in out
 
 
+@pytest.mark.parametrize("written", ["12345.0", " 12345.00\n", "12345\0"])
+def test_another_spelling_of_the_number_gives_the_same(
+    site: Path, written: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a table with gaps makes of a number; `ingest` reads both as one."""
+    code, out, _ = asked(monkeypatch, capsys, written, "pseudonym", "--key", str(site / "site.key"))
+    assert code == 0 and out.strip() == open_cohort(site / "C").patients[2]
+
+
+@pytest.mark.parametrize("written", ["ANONYMOUS", "nan", "N/A"])
+def test_a_word_for_no_patient_has_no_pseudonym(
+    site: Path, written: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = asked(monkeypatch, capsys, written, "pseudonym", "--key", str(site / "site.key"))
+    assert code == 2 and out == "" and "stands for no patient" in err
+
+
 def test_a_file_may_hold_it(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

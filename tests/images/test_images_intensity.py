@@ -15,30 +15,6 @@ def picture(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random(shape).astype(np.float32)
 
 
-# --- polarity ---------------------------------------------------------------------------------------------
-
-
-def test_inversion_uses_the_bits_and_not_the_images_own_maximum() -> None:
-    stored = np.array([[0, 1, 7], [100, 200, 300]], dtype=np.uint16)
-    assert intensity.invert_monochrome1(stored, 12).tolist() == [[4095, 4094, 4088], [3995, 3895, 3795]]
-    assert intensity.invert_monochrome1(stored, 12).dtype == np.uint16
-
-
-@SMALL
-@given(bits=st.integers(1, 16), seed=st.integers(0, 99))
-def test_inverting_twice_gives_the_film_back(bits: int, seed: int) -> None:
-    stored = np.random.default_rng(seed).integers(0, 2**bits, (5, 3)).astype(np.uint16)
-    once = intensity.invert_monochrome1(stored, bits)
-    assert np.array_equal(intensity.invert_monochrome1(once, bits), stored)
-    assert np.array_equal(once.astype(int) + stored, np.full(stored.shape, 2**bits - 1))
-
-
-@pytest.mark.parametrize("values", [[[4096]], [[-1]], [[0.5]]])
-def test_inversion_refuses_what_does_not_fit(values: list[list[float]]) -> None:
-    with pytest.raises(ValueError, match="stored values"):
-        intensity.invert_monochrome1(np.array(values), 12)
-
-
 # --- scales -----------------------------------------------------------------------------------------------
 
 
@@ -48,6 +24,16 @@ def test_percentiles_become_the_ends() -> None:
     assert unit.dtype == np.float32
     assert unit.ravel()[5] == 0.0 and unit.ravel()[995] == 1.0
     assert unit.ravel()[500] == pytest.approx(0.5)
+
+
+def test_pixels_that_are_not_counted_become_0_and_move_no_percentile() -> None:
+    values = np.arange(1200, dtype=float).reshape(8, 150)
+    counted = np.ones(values.shape, bool)
+    counted[:2] = False
+    low, high = np.percentile(values[2:], [0.5, 99.5])
+    unit = intensity.percentile_unit(values, counted=counted)
+    assert (unit[:2] == 0).all()
+    np.testing.assert_allclose(unit[2:], np.clip((values[2:] - low) / (high - low), 0, 1), atol=1e-6)
 
 
 @SMALL

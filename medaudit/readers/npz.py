@@ -16,8 +16,10 @@ import numpy as np
 from medaudit.errors import LayoutUnknown, NothingReadable
 from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import refusals
+from medaudit.readers.formats import npy_header
 from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, view_word
 from medaudit.readers.refusals import Refused
+from medaudit.regular import open_regular
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
@@ -71,6 +73,23 @@ def image_arrays(path: Path) -> list[ImageArray]:
     if not found:
         known = "images, or train_images, val_images, test_images"
         raise LayoutUnknown(f"{path} holds no array of films; known names are {known}")
+    return found
+
+
+def other_arrays(path: Path) -> list[tuple[str, int]]:
+    """Arrays that look like images and whose names are not read, with the number of images of each."""
+    known = {"images.npy", *(f"{split}_images.npy" for split in _SPLITS)}
+    found = []
+    with _archive(path) as archive:
+        for name in sorted(set(archive.namelist()) - known):
+            try:
+                with archive.open(name) as stream:
+                    shape, dtype = npy_header(stream)
+            except (*_DAMAGE, NotImplementedError, RuntimeError):
+                continue
+            stack = len(shape) in (3, 4) and dtype.kind in "buif" and min(shape) > 0
+            if stack or (dtype.hasobject and "image" in name.lower() and len(shape) > 0):
+                found.append((name.removesuffix(".npy"), shape[0]))
     return found
 
 
@@ -167,10 +186,15 @@ class _archive:
 
     def __enter__(self) -> zipfile.ZipFile:
         try:
-            self._zip = zipfile.ZipFile(self._path)
+            self._stream = open_regular(self._path)
         except PermissionError:
             raise NothingReadable(f"{self._path}: no permission to read it") from None
+        except OSError:
+            raise NothingReadable(f"{self._path} cannot be opened; give an npz file") from None
+        try:
+            self._zip = zipfile.ZipFile(self._stream)
         except (zipfile.BadZipFile, OSError, EOFError):
+            self._stream.close()
             raise NothingReadable(
                 f"{self._path} is no npz archive or is damaged; get the file again"
             ) from None
@@ -178,6 +202,7 @@ class _archive:
 
     def __exit__(self, *_: object) -> None:
         self._zip.close()
+        self._stream.close()
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:

@@ -1,13 +1,13 @@
 """metadata.csv: a table beside the images that says whose they are. It speaks for its own folder and no other."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medaudit.errors import UsageProblem
 from medaudit.readers import files, filetables, refusals
 from medaudit.readers.adapters import adapter_named
-from medaudit.readers.entries import named_like, parent, within
+from medaudit.readers.entries import is_table, named_like, parent, within
 from medaudit.readers.filetables import Columns, Named
 from medaudit.readers.left import Contents
 from medaudit.readers.naming import Files
@@ -41,6 +41,10 @@ def read_beside(
     """
     adapter = adapter_named("metadata")
     found = Spoken()
+
+    def is_image(name: str) -> bool:
+        return files.suffix(name) in adapter.suffixes or (not is_table(name) and contents.readable(name))
+
     said: dict[str, Named] = {}
     patterns = adapter.tables[0].files
     for name in sorted((n for n in names if named_like(n, patterns)), key=lambda n: (n.count("/"), n)):
@@ -48,32 +52,28 @@ def read_beside(
         if any(scope == taken for _, taken in found.tables):
             continue
         inside = [n for n in names if within(n, scope)]
-        images = [n for n in inside if _is_image(n, adapter.suffixes, contents)]
+        images = [n for n in inside if is_image(n)]
         if not images:
             found.notes.append(f"{name} speaks for its own folder, which holds no image; it is not used")
             continue
         try:
             said[name] = _read(root, name, scope, images, inside, columns)
+            files_here = {*images, *said[name].rows}
             count = len(said[name].rows)
             # kept without the name of a folder, shown with it
             kept, shown = ("a metadata.csv in a subfolder", name) if scope else (name, name)
-            found.warnings += filetables.coverage(kept, said[name], len(images), count)
-            found.notes += filetables.coverage(shown, said[name], len(images), count)
+            found.warnings += filetables.coverage(kept, said[name], len(files_here), count)
+            found.notes += filetables.coverage(shown, said[name], len(files_here), count)
         except UsageProblem:
             if not lenient:
                 raise
+            said.pop(name, None)
             found.notes.append(f"{name} cannot be used and is passed over, because a manifest is given")
             continue
         found.tables.append((name, scope))
         found.notes += filter(None, [said[name].note])
-    _fill(found, said, names, adapter.suffixes)
+    _fill(found, said, [n for n in names if any(within(n, scope) for _, scope in found.tables)], is_image)
     return found
-
-
-def _is_image(name: str, suffixes: Sequence[str], contents: Contents) -> bool:
-    if files.suffix(name) in suffixes:
-        return True
-    return not name.lower().endswith((".csv", ".csv.gz")) and contents.readable(name)
 
 
 def _read(
@@ -90,15 +90,14 @@ def _read(
     return named
 
 
-def _fill(found: Spoken, said: dict[str, Named], names: Sequence[str], suffixes: Sequence[str]) -> None:
-    """An entry for each file that a table names or that is an image in its folder. Two patients are a conflict."""
-    scopes = [scope for _, scope in found.tables]
+def _fill(
+    found: Spoken, said: dict[str, Named], names: Sequence[str], is_image: Callable[[str], bool]
+) -> None:
+    """An entry for each of `names` that a table names or that is an image. Two patients are a conflict."""
     for name in names:
-        if not any(within(name, scope) for scope in scopes):
-            continue
         tables = [said[table] for table, _ in found.tables if name in said[table].rows]
         if not tables:
-            if files.suffix(name) in suffixes:
+            if is_image(name):
                 found.entries.append(Entry(name, refuse=refusals.UNLISTED))
             continue
         entry = Entry(name)
@@ -106,9 +105,7 @@ def _fill(found: Spoken, said: dict[str, Named], names: Sequence[str], suffixes:
             entry = one.applied(entry)
         patients = {one.rows[name][0].get("patient") for one in tables} - {None}
         conflict = len(patients) > 1 or any(name in one.conflicts for one in tables)
-        found.entries.append(
-            Entry(**{**vars(entry), "refuse": refusals.PATIENT_CONFLICT if conflict else entry.refuse})
-        )
+        found.entries.append(replace(entry, refuse=refusals.PATIENT_CONFLICT if conflict else entry.refuse))
     there = {entry.file for entry in found.entries}
     lost = {entry.file: entry for one in said.values() for entry in one.refused()}
     found.entries += [entry for file, entry in lost.items() if file not in there]

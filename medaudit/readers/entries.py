@@ -28,11 +28,13 @@ class Placed:
 
 @dataclass(frozen=True)
 class Built:
-    """Entries of a layout. `matched`: how many films a required table names."""
+    """Entries of a layout. `matched`: how many films a required table names; `from_names`: those whose name alone
+    says whose they are."""
 
     entries: list[Entry]
     warnings: list[str]
     matched: int
+    from_names: frozenset[str]
 
 
 def within(name: str, folder: str) -> bool:
@@ -53,21 +55,24 @@ def named_like(name: str, patterns: Sequence[str]) -> bool:
 
 def tables_of(root: Path, names: Sequence[str], adapter: Adapter) -> list[Placed]:
     """For each rule and folder, the first table whose name and header fit."""
-    filled = {""}
-    for name in names:
-        if files.suffix(name) in adapter.suffixes:
-            filled |= {folder.as_posix() for folder in PurePosixPath(name).parents}
+    sheets = [name for name in names if is_table(name)]
+    films = [name for name in names if files.suffix(name) in adapter.suffixes] if sheets else []
     found = []
     for rule in adapter.tables:
         taken = set[str]()
-        for name in sorted((n for n in names if named_like(n, rule.files)), key=lambda n: (n.count("/"), n)):
+        for name in sorted((n for n in sheets if named_like(n, rule.files)), key=lambda n: (n.count("/"), n)):
             scope = parent(name)
-            while scope not in filled:
+            while scope and not any(within(film, scope) for film in films):
                 scope = parent(scope)
             if scope not in taken and _fits(root / name, rule):
                 taken.add(scope)
                 found.append(Placed(name, rule, scope))
     return found
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is named as a CSV table."""
+    return name.lower().endswith((".csv", ".csv.gz"))
 
 
 def _fits(path: Path, rule: TableRule) -> bool:
@@ -92,7 +97,7 @@ def build(root: Path, names: Sequence[str], adapter: Adapter, placed: Sequence[P
     ]
     seen: dict[str, set[str]] = {one.name: set() for one in placed}
     pattern = re.compile(adapter.path) if adapter.path else None
-    entries, from_names, matched = [], 0, 0
+    entries, from_names, matched = [], set[str](), 0
     for name in names:
         path_says = values = path_values(name, pattern)
         labels: list[str] = []
@@ -115,19 +120,13 @@ def build(root: Path, names: Sequence[str], adapter: Adapter, placed: Sequence[P
             labels += row[1]
             if key in table.conflicts:
                 refuse = refusals.PATIENT_CONFLICT
-        from_names += not listed and tables.first_of(adapter.patient, path_says) is not None
+        if not listed and tables.first_of(adapter.patient, path_says):
+            from_names.add(name)
         entries.append(_entry(name, adapter, values, tuple(dict.fromkeys(labels)), refuse))
-    warnings = [_names_say(adapter, from_names)] if from_names else []
+    warnings = list[str]()
     entries += _led_out(loaded, warnings)
     warnings += _absent(loaded, seen)
-    return Built(entries, warnings, matched)
-
-
-def _names_say(adapter: Adapter, count: int) -> str:
-    return (
-        f"the patient ids of {count} images come from their file names alone, read as {adapter.title} names its files; "
-        "give --manifest with file and patient_id if that is wrong"
-    )
+    return Built(entries, warnings, matched, frozenset(from_names))
 
 
 def _led_out(loaded: Sequence[tuple[Placed, Table]], warnings: list[str]) -> list[Entry]:

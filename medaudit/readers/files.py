@@ -63,7 +63,8 @@ def read_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> tu
         with open_regular(root / name) as stream:
             head = stream.read(formats.HEAD)
             _kind(head, name)  # only what opens like an image is read whole
-            data = head + stream.read()
+            stream.seek(0)
+            data = stream.read()
     except OSError as error:
         raise Refused(disk_reason(error)) from None
     return read_data(data, name, accept), hashlib.sha256(data).digest()

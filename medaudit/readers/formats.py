@@ -29,6 +29,7 @@ _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, KeyError, NotImplemented
 
 # Media storage classes of DICOM objects that are no image: directory, reports and key objects, presentation states.
 _NO_IMAGES = (b"1.2.840.10008.1.3.10", b"1.2.840.10008.5.1.4.1.1.88.", b"1.2.840.10008.5.1.4.1.1.11.")
+_STORAGE_CLASS = re.compile(rb"\x02\0\x02\0UI..([0-9.]+)", re.DOTALL)  # (0002,0002)
 
 # How formats open that are not read.
 _SIGNATURES = (
@@ -103,7 +104,8 @@ def _plain(head: bytes) -> Content | None:
 
 def _dicom(head: bytes) -> Content | None:
     """DICOM but directories, reports and presentation states; without a preamble only what parses as one."""
-    if any(uid in head[:1024] for uid in _NO_IMAGES):
+    stated = _STORAGE_CLASS.search(head, 132)
+    if stated and stated[1].startswith(_NO_IMAGES):
         return None
     if head[128:132] != b"DICM" and not _parses(head):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from medaudit.errors import LayoutUnknown
 from medaudit.readers import dicom, files
 from medaudit.readers.adapters import Adapter, adapter_named, adapters
-from medaudit.readers.entries import Built, Placed, build, tables_of
+from medaudit.readers.entries import Built, Placed, build, is_table, tables_of
 from medaudit.readers.left import Contents
 
 _PATH_SHARE = 0.9  # of a source's films must be named as the adapter expects
@@ -34,12 +34,8 @@ def films_of(names: Sequence[str], adapter: Adapter, contents: Contents) -> list
         name
         for name in names
         if files.suffix(name) in adapter.suffixes
-        or (adapter.any_film and not _is_table(name) and contents.readable(name))
+        or (adapter.any_film and not is_table(name) and contents.readable(name))
     ]
-
-
-def _is_table(name: str) -> bool:
-    return name.lower().endswith((".csv", ".csv.gz"))
 
 
 def asked_for(root: Path, names: Sequence[str], layout: str, contents: Contents) -> Guess:
@@ -103,11 +99,11 @@ def _by_path(adapter: Adapter, films: Sequence[str], contents: Contents, too_few
         return None
     if len(fitting) < adapter.least:
         too_few.append(
-            f"{len(fitting)} images are named as in {adapter.title}, too few to take it for that; "
-            f"give --layout {adapter.name} if they are"
+            f"{counted_images(len(fitting))} named as in {adapter.title}, too few to take it for that; "
+            f"give --layout {adapter.name} if it is"
         )
         return None
-    return f"{len(fitting)} of {len(films)} images are named as in {adapter.title}"
+    return f"{len(fitting)} of {counted_images(len(films))} named as in {adapter.title}"
 
 
 def _by_content(root: Path, adapter: Adapter, films: Sequence[str]) -> str | None:
@@ -117,5 +113,10 @@ def _by_content(root: Path, adapter: Adapter, films: Sequence[str]) -> str | Non
         count = sum(1 for head in heads if dicom.is_dicom(head))
         return f"{count} of {len(heads)} files looked into are DICOM" if 2 * count >= len(heads) else None
     if adapter.recognise == "anything":
-        return f"{len(films)} files that look like images and no table that is known"
+        return f"no known table; {'1 file looks' if len(films) == 1 else f'{len(films)} files look'} like an image"
     return None
+
+
+def counted_images(count: int) -> str:
+    """`1 image is`, `12 images are`."""
+    return "1 image is" if count == 1 else f"{count} images are"

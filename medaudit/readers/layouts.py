@@ -37,6 +37,7 @@ class _Source:
     columns: Columns = field(default_factory=Columns)
     lenient: bool = False  # a manifest is given, so that a faulty metadata.csv is passed over
     tables: set[str] = field(default_factory=set)
+    from_names: frozenset[str] = frozenset()
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unlisted: str = refusals.OUTSIDE_LAYOUT  # why what the layout leaves is refused
@@ -62,10 +63,12 @@ def list_source(
     if not source.exists():
         raise SourceMissing(f"{source} does not exist; give a folder, an npz, a DICOMDIR or a film")
     beside = Columns() if manifest else columns
+    if beside and not source.is_dir():
+        raise UsageProblem(
+            "--file-column and --patient-column need --manifest, or a metadata.csv in the folder"
+        )
     if npz.is_npz(source):
         listing, others = _list_npz(source, layout), []
-        if beside:
-            raise UsageProblem("--file-column and --patient-column need --manifest here")
         found = None
     else:
         found = _source(source, beside, lenient=manifest is not None)
@@ -76,7 +79,11 @@ def list_source(
         listing = _overridden(listing, others, manifest, columns)
     if found is not None:
         listing = _with_left(listing, found, others)
-    return replace(listing, entries=_by_regex(listing.entries, pattern)) if pattern else listing
+    return (
+        replace(listing, entries=_by_regex(listing.entries, pattern))
+        if pattern
+        else _with_names_told(listing)
+    )
 
 
 def _list_npz(source: Path, layout: str) -> Listing:
@@ -145,7 +152,7 @@ def _list_files(source: Path, found: _Source, layout: str) -> tuple[Listing, lis
     if found.unlisted == refusals.UNLISTED:
         entries, adapter, why = _from_dicomdir(source, found, layout)
     else:
-        entries, adapter, why = _from_folder(found, layout)
+        entries, adapter, why = _from_folder(source, found, layout)
         why = why if source.is_dir() else f"one file; {why}"
     kept = {entry.file for entry in entries}
     others = [name for name in found.names if name not in kept | found.tables]
@@ -161,6 +168,7 @@ def _list_files(source: Path, found: _Source, layout: str) -> tuple[Listing, lis
         hashlib.sha256(repr((walked, seen)).encode()).hexdigest(),
         sum(size for _, size in walked),
         accept=frozenset(adapter.accept),
+        from_names=found.from_names,
         header_patient=adapter.header_patient,
         links_outside=found.walked.outside,
     ), others
@@ -184,7 +192,7 @@ def _from_dicomdir(source: Path, found: _Source, layout: str) -> tuple[list[Entr
     return entries, adapter_named("dicom"), "files listed in the DICOMDIR"
 
 
-def _from_folder(found: _Source, layout: str) -> tuple[list[Entry], Adapter, str]:
+def _from_folder(source: Path, found: _Source, layout: str) -> tuple[list[Entry], Adapter, str]:
     """Entries by the tables beside the images for the folders they speak for, by a layout for the rest."""
     spoken = Spoken()
     if layout in ("auto", "metadata"):
@@ -211,11 +219,10 @@ def _from_folder(found: _Source, layout: str) -> tuple[list[Entry], Adapter, str
     if guess is None:
         if not scopes:
             known = ", ".join(known_layouts())
-            raise LayoutUnknown(
-                f"{found.root} holds no film of a known layout ({known}); {_hint(found.root)}"
-            )
+            raise LayoutUnknown(f"{source} holds no film of a known layout ({known}); {_hint(source)}")
         return spoken.entries, metadata, spoken.why
     found.warnings += guess.built.warnings
+    found.from_names = guess.built.from_names
     found.tables |= {one.name for one in guess.tables}
     if not scopes:
         return guess.built.entries, guess.adapter, guess.why
@@ -242,6 +249,9 @@ def _overridden(listing: Listing, others: list[str], path: Path, columns: Column
         entries=entries + named.refused(),
         digest=digest,
         why=f"{listing.why}; the manifest names {count} of {images} files",
+        from_names=frozenset(
+            f for f in listing.from_names if not named.rows.get(f, ({}, ()))[0].get("patient")
+        ),
         warnings=(*listing.warnings, *warnings),
         notes=(*listing.notes, *warnings, *filter(None, [named.note])),
     )
@@ -264,6 +274,19 @@ def _with_left(listing: Listing, found: _Source, others: Sequence[str]) -> Listi
         notes=(*found.notes, *listing.notes),
         left=tuple(left.readable),
     )
+
+
+def _with_names_told(listing: Listing) -> Listing:
+    """The listing with a warning where the names of files alone say whose they are."""
+    count = len(listing.from_names)
+    if not count:
+        return listing
+    title = adapter_named(listing.layout).title
+    said = (
+        f"the patient ids of {count} images come from their file names alone, read as {title} names its files; "
+        "give --manifest with file and patient_id if that is wrong"
+    )
+    return replace(listing, warnings=(*listing.warnings, said))
 
 
 def _by_regex(entries: Iterable[Entry], pattern: re.Pattern[str]) -> list[Entry]:
@@ -290,6 +313,9 @@ def _compiled(patient_regex: str | None) -> re.Pattern[str] | None:
 def _hint(source: Path) -> str:
     """What to give instead: the npz files of a folder, or what is in it that is not read."""
     if not source.is_dir():
+        alone = left_of(Contents(source.parent), [source.name], refusals.OUTSIDE_LAYOUT).entries
+        if alone:
+            return f"it is refused: {alone[0].refuse}"
         return "give a folder with PNG, JPEG, TIFF or DICOM files, or an npz"
     names = [name for name, _ in walk(source).files]
     found = [name for name in names if name.lower().endswith(".npz")]

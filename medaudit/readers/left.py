@@ -88,9 +88,13 @@ def refuse_left(listing: Listing, only_layout: bool) -> None:
     """Raise ImagesLeft where the layout leaves images that could be read, unless `only_layout`."""
     line = left_line(listing)
     if line and not only_layout:
-        other = (
-            "give each npz as a source of its own"
-            if all(name.lower().endswith(".npz") for name in listing.left)
-            else "give --layout plain to read every image"
-        )
-        raise ImagesLeft(f"{line}; {other}, or --only-layout to go on without them")
+        raise ImagesLeft(f"{line}; {_instead(listing)}, or --only-layout to go on without them")
+
+
+def _instead(listing: Listing) -> str:
+    """What to do to have all images read."""
+    if listing.npz_path is not None:
+        return "save those arrays as images in an npz of their own"
+    archives = sum(1 for name in listing.left if name.lower().endswith(".npz"))
+    ways = ["give --layout plain to read every image"] if archives < len(listing.left) else []
+    return " and ".join([*ways, "give each npz as a source of its own"] if archives else ways)

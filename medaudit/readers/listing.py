@@ -28,4 +28,5 @@ class Listing:
     left: tuple[
         str, ...
     ] = ()  # images that could be read and that the layout leaves; refused among `entries`
+    from_names: frozenset[str] = frozenset()  # files whose name alone says whose they are
     links_outside: int = 0  # files reached through links out of the source

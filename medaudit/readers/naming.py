@@ -6,7 +6,7 @@ A name is only ever looked up among the files that the walk found or that stay i
 import posixpath
 import re
 import unicodedata
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,6 @@ class Found:
     """The file that a name stands for; None when there is none, or (`ambiguous`) more than one."""
 
     file: str | None
-    exact: bool = False
     ambiguous: bool = False
 
 
@@ -55,40 +54,39 @@ class Files:
 
     def __init__(self, images: Sequence[str], others: Iterable[str] = ()) -> None:
         self._names = {*images, *others}
-        self._by_last: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
-        for name in images:
-            parts = _parts(name)
-            self._by_last[parts[-1]].append((parts, name))
+        # read from its end, what a name may be cut to is the beginning of a text
+        self._reversed = sorted((_from_the_end(name), name) for name in images)
 
     def find(self, name: str) -> Found:
         """The file that `name` (as `inside` gives it) stands for."""
         if name in self._names:
-            return Found(name, exact=True)
-        parts = _parts(name)
-        ending = _ENDINGS.search(name)
-        fitting = [
-            (other, file)
-            for other, file in self._by_last.get(parts[-1], [])
-            if _same_ending(ending, file) and _one_ends_the_other(parts, other)
-        ]
-        same = [file for other, file in fitting if other == parts]
-        candidates = same or [file for _, file in fitting]
-        if len(candidates) == 1:
-            return Found(candidates[0])
-        return Found(None, ambiguous=bool(candidates))
+            return Found(name)
+        text, ending = _from_the_end(name), _ending(name)
+        found = self._between(text, text + "\0", ending)
+        if not found:
+            found = self._between(text + "/", text + "0", ending)  # files in more folders; "0" follows "/"
+            for cut in (position for position, letter in enumerate(text) if letter == "/"):
+                found += self._between(text[:cut], text[:cut] + "\0", ending)  # the table names more folders
+        return Found(found[0] if len(found) == 1 else None, ambiguous=len(found) > 1)
+
+    def _between(self, low: str, high: str, ending: str) -> list[str]:
+        """Files whose reversed name lies in [low, high), with the ending if both have one; two are enough to doubt."""
+        found = list[str]()
+        for position in range(bisect_left(self._reversed, (low,)), bisect_left(self._reversed, (high,))):
+            name = self._reversed[position][1]
+            if not ending or _ending(name) in ("", ending):
+                found.append(name)
+            if len(found) > 1:
+                break
+        return found
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    """Folders and file in one case, without the ending of an image."""
+def _from_the_end(name: str) -> str:
+    """The parts of a name in reverse order, in one case, without the ending of an image."""
     text = unicodedata.normalize("NFC", name)  # file systems of some makers take letters apart
-    return tuple(_ENDINGS.sub("", text).casefold().split("/"))
+    return "/".join(reversed(_ENDINGS.sub("", text).casefold().split("/")))
 
 
-def _same_ending(ending: re.Match[str] | None, file: str) -> bool:
-    other = _ENDINGS.search(file)
-    return ending is None or other is None or ending[0].lower() == other[0].lower()
-
-
-def _one_ends_the_other(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    length = min(len(one), len(other))
-    return one[-length:] == other[-length:]
+def _ending(name: str) -> str:
+    found = _ENDINGS.search(name)
+    return found[0].lower() if found else ""

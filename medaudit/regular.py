@@ -6,8 +6,8 @@ Every reader of files that medaudit did not write itself goes through here.
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _FLAGS = (
     os.O_RDONLY
@@ -25,7 +25,7 @@ class NotRegular(OSError):
         super().__init__(errno.EINVAL, "no regular file")
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened to be read; links are followed. Raises NotRegular, or the system's OSError.
 
     The path is looked at before it is opened, because opening alone can set a device to work, and again

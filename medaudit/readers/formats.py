@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -198,7 +198,7 @@ def _is_stack(stream: BinaryIO) -> bool:
     return dtype.kind in "buif" and (len(shape) >= 3 or (len(shape) == 2 and whole))
 
 
-def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type at the head of an npy. Raises ValueError."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

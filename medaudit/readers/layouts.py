@@ -67,9 +67,9 @@ def list_source(
         raise UsageProblem(
             "--file-column and --patient-column need --manifest, or a metadata.csv in the folder"
         )
+    found, others = None, list[str]()
     if npz.is_npz(source):
-        listing, others = _list_npz(source, layout), []
-        found = None
+        listing = _list_npz(source, layout)
     else:
         found = _source(source, beside, lenient=manifest is not None)
         listing, others = _list_files(source, found, layout)

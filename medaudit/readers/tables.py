@@ -205,17 +205,19 @@ def _opened(path: Path, whole: bool = True) -> TextIO:
 
 def _unpacked(path: Path) -> BinaryIO:
     raw = open_regular(path)
-    return cast(BinaryIO, _Gzip(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
+    return cast(BinaryIO, _Gzip(raw)) if path.suffix.lower() == ".gz" else raw
 
 
 class _Gzip(gzip.GzipFile):
     """A gzip stream that closes the file it reads."""
 
+    def __init__(self, below: BinaryIO) -> None:
+        super().__init__(fileobj=below)
+        self._below = below
+
     def close(self) -> None:
-        below = self.fileobj
         super().close()
-        if below is not None:
-            below.close()
+        self._below.close()
 
 
 def _encoding(stream: BinaryIO, whole: bool) -> str:

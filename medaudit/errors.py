@@ -53,6 +53,10 @@ class LayoutUnknown(UsageProblem):
     """No known folder layout fits the source."""
 
 
+class ImagesLeft(UsageProblem):
+    """The layout covers only a part of the images of the source."""
+
+
 class NothingReadable(MedauditError):
     """Every file of a source was refused."""
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from medaudit.artifacts.store import disk_full_named
 from medaudit.errors import KeyProblem, OutputExists, UsageProblem
+from medaudit.regular import open_regular
 
 COMMENT = "untrusted comment: "
 _ALGORITHM, _SCRYPT, _PLAIN, _CHECKSUM = b"Ed", b"Sc", b"\0\0", b"B2"
@@ -240,7 +241,7 @@ def _number(raw: bytes) -> int:
 
 
 def _read_short(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return stream.read(_LONGEST).decode("utf-8", errors="replace")
 
 

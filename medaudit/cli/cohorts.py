@@ -8,12 +8,15 @@ import typer
 from medaudit.cli.given import check_given
 from medaudit.cli.options import (
     CohortPath,
+    FileColumn,
     Holdout,
     Json,
     Layout,
     Manifest,
     Memory,
+    OnlyLayout,
     Out,
+    PatientColumn,
     PatientRegex,
     Quiet,
     Seed,
@@ -38,6 +41,9 @@ def inspect(
     layout: Layout = "auto",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
+    only_layout: OnlyLayout = False,
+    file_column: FileColumn = None,
+    patient_column: PatientColumn = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,12 +51,19 @@ def inspect(
 
     Example: medaudit inspect /data/chest
     """
+    from medaudit.readers.filetables import Columns
     from medaudit.stages import inspect as stage
 
     carry_out(
         "inspect",
         lambda screen: stage.run(
-            source, layout=layout, manifest=manifest, patient_regex=patient_regex, progress=screen
+            source,
+            layout=layout,
+            manifest=manifest,
+            patient_regex=patient_regex,
+            progress=screen,
+            only_layout=only_layout,
+            columns=Columns(file_column, patient_column),
         ),
         as_json=as_json,
         quiet=quiet,
@@ -77,6 +90,9 @@ def ingest(
     ] = "auto",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
+    only_layout: OnlyLayout = False,
+    file_column: FileColumn = None,
+    patient_column: PatientColumn = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -97,6 +113,7 @@ def ingest(
     Example: medaudit ingest /data/chest --out work/all --size 256
     """
     check_given(out=out)
+    from medaudit.readers.filetables import Columns
     from medaudit.stages import ingest as stage
 
     carry_out(
@@ -115,6 +132,8 @@ def ingest(
             workers=workers,
             seed=seed,
             progress=screen,
+            only_layout=only_layout,
+            columns=Columns(file_column, patient_column),
         ),
         as_json=as_json,
         quiet=quiet,

@@ -10,6 +10,7 @@ import typer
 from medaudit.cli.options import Json, LedgerFile, RecordedBy, RecordedDate, refuse_unused
 from medaudit.cli.screen import carry_out
 from medaudit.errors import UsageProblem
+from medaudit.regular import read_regular
 
 ledger = typer.Typer(
     no_args_is_help=True,
@@ -158,7 +159,7 @@ def _number_of(path: Path | None) -> Callable[[], str]:
     def asked() -> str:
         try:
             if path is not None:
-                return path.read_text(encoding="utf-8")
+                return read_regular(path).decode("utf-8")
             if not sys.stdin.isatty():
                 return sys.stdin.read()
         except (OSError, UnicodeDecodeError):

@@ -42,7 +42,31 @@ Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, an npz
 Layout = Annotated[str, typer.Option("--layout", metavar="NAME", help="auto, or the name of a known layout.")]
 Manifest = Annotated[
     Path | None,
-    typer.Option("--manifest", metavar="CSV", help="Columns file and patient_id; overrides the layout."),
+    typer.Option(
+        "--manifest",
+        metavar="CSV",
+        help="Columns file and patient_id, or usual names of them; overrides the layout.",
+    ),
+]
+FileColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--file-column", metavar="NAME", help="Column of --manifest or metadata.csv that names the file."
+    ),
+]
+PatientColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--patient-column",
+        metavar="NAME",
+        help="Column of --manifest or metadata.csv that names the patient.",
+    ),
+]
+OnlyLayout = Annotated[
+    bool,
+    typer.Option(
+        "--only-layout", help="Go on where the layout covers only some of the images; the others are refused."
+    ),
 ]
 PatientRegex = Annotated[
     str | None,

@@ -12,7 +12,7 @@ import numpy as np
 
 from medaudit.images.intensity import Fit, fit_square, to_depth
 from medaudit.readers import files, npz, refusals
-from medaudit.readers.layouts import Listing
+from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers, chunked
 from medaudit.readers.records import Entry, Film, fill
 from medaudit.readers.refusals import Refused

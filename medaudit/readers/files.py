@@ -1,55 +1,22 @@
-"""Files of a source: walking it, telling what a file is by its content, and reading one whatever it is."""
+"""Files of a source: telling what one is by its content, and reading it whatever it is."""
 
 import errno
 import hashlib
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from medaudit.readers import dicom, raster, refusals
+from medaudit.readers import dicom, formats, raster, refusals
+from medaudit.readers.naming import inside
 from medaudit.readers.records import Bounded, Film, Look
 from medaudit.readers.refusals import Refused
+from medaudit.readers.walking import walk
+from medaudit.regular import NotRegular, open_regular, read_regular
 
 RASTER_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k"}
 )
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
-_SIDE_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-
-
-def walk(root: Path) -> Iterator[tuple[str, int]]:
-    """(name relative to `root` with forward slashes, bytes) of every file, sorted by name.
-
-    Linked folders are followed once; hidden entries and what operating systems leave behind are passed over.
-    """
-    yield from sorted(_walk(root, root, set()))
-
-
-def _walk(root: Path, folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, int]]:
-    try:
-        status = folder.stat()
-        entries = list(os.scandir(folder))
-    except OSError:
-        yield (folder.relative_to(root).as_posix(), -1)  # named, and refused when it is opened
-        return
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in _SIDE_FILES:
-            continue
-        path = Path(entry.path)
-        try:
-            if entry.is_dir():
-                yield from _walk(root, path, seen)
-            elif entry.is_file():
-                yield (path.relative_to(root).as_posix(), entry.stat().st_size)
-            elif entry.is_symlink():  # a link to nothing
-                yield (path.relative_to(root).as_posix(), -1)
-        except OSError:
-            yield (path.relative_to(root).as_posix(), -1)
 
 
 def size(root: Path, name: str) -> int:
@@ -63,7 +30,7 @@ def size(root: Path, name: str) -> int:
 def head(root: Path, name: str) -> bytes:
     """The first 132 bytes of a file, none where it cannot be opened."""
     try:
-        with (root / name).open("rb") as stream:
+        with open_regular(root / name) as stream:
             return stream.read(132)
     except OSError:
         return b""
@@ -84,26 +51,30 @@ def may_be_image(name: str) -> bool:
 def look_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> Look:
     """Header of one file. Raises Refused, also for what the disk refuses."""
     try:
-        with (root / name).open("rb") as stream:
-            head = stream.read(132)
+        with open_regular(root / name) as stream:
+            head = stream.read(formats.HEAD)
             stream.seek(0)
             return _look(cast(BinaryIO, Bounded(stream)), head, name, accept)
     except OSError as error:
-        raise Refused(_disk_reason(error)) from None
+        raise Refused(disk_reason(error)) from None
 
 
 def read_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> tuple[Film, bytes]:
     """One film, and the SHA-256 of the file's bytes (32). Raises Refused, also for what the disk refuses."""
     try:
-        data = (root / name).read_bytes()
+        with open_regular(root / name) as stream:
+            head = stream.read(formats.HEAD)
+            _kind(head, name)  # only what opens like an image is read whole
+            stream.seek(0)
+            data = stream.read()
     except OSError as error:
-        raise Refused(_disk_reason(error)) from None
+        raise Refused(disk_reason(error)) from None
     return read_data(data, name, accept), hashlib.sha256(data).digest()
 
 
 def read_data(data: bytes, name: str, accept: frozenset[str] = frozenset()) -> Film:
     """A film from the bytes of a file; `name` only decides how a refusal is worded."""
-    if _kind(data[:132], name) == "dicom":
+    if _kind(data[: formats.HEAD], name) == "dicom":
         return dicom.read(data, accept)
     return raster.read(data)
 
@@ -122,10 +93,19 @@ def _kind(head: bytes, name: str) -> str:
         return "dicom"
     if raster.is_raster(head):
         return "raster"
-    raise Refused(refusals.NOT_DICOM if suffix(name) in DICOM_SUFFIXES else refusals.NOT_IMAGE)
+    found = formats.content_of(io.BytesIO(head))
+    raise Refused(found.reason if found and found.reason else unknown_reason(name))
 
 
-def _disk_reason(error: OSError) -> str:
+def unknown_reason(name: str) -> str:
+    """Why a file is not read whose content is of no known format."""
+    return refusals.NOT_DICOM if suffix(name) in DICOM_SUFFIXES else refusals.NOT_IMAGE
+
+
+def disk_reason(error: OSError) -> str:
+    """Why a file is not read that could not be opened."""
+    if isinstance(error, NotRegular):
+        return refusals.NOT_REGULAR
     if error.errno in (errno.EACCES, errno.EPERM):
         return refusals.NO_PERMISSION
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
@@ -133,27 +113,31 @@ def _disk_reason(error: OSError) -> str:
     return refusals.READ_ERROR
 
 
-def dicomdir_files(directory: Path) -> list[str]:
-    """What a DICOMDIR lists, relative to its folder, in the spelling the disk uses. Raises Refused.
+def dicomdir_files(directory: Path) -> tuple[list[str], list[str]]:
+    """What a DICOMDIR lists, in the spelling the disk uses: names relative to its folder, and names that lead out.
 
-    Media written in capitals are often copied to lower case; such names are found all the same.
+    Media written in capitals are often copied to lower case; such names are found all the same. Raises Refused.
     """
-    listed = dicom.referenced_files(directory.read_bytes())
-    on_disk = {name.lower(): name for name, _ in walk(directory.parent)}
-    return [on_disk.get(name.lower(), name) for name in listed]
+    folder = directory.parent
+    on_disk = {name.lower(): name for name, _ in walk(folder).files}
+    within, outside = list[str](), list[str]()
+    for text in dicom.referenced_files(read_regular(directory)):
+        name = inside(text, folder)
+        if name is None:
+            outside.append(text)
+        else:
+            within.append(on_disk.get(name.lower(), name))
+    return within, outside
 
 
 def is_dicomdir(path: Path) -> bool:
     """Whether the path is a DICOMDIR file."""
-    if not path.is_file():
+    try:
+        with open_regular(path) as stream:
+            head = stream.read(132)
+            if not dicom.is_dicom(head):
+                return False
+            dicom.referenced_files(head + stream.read(64 << 20))
+    except (Refused, OSError):
         return False
-    with path.open("rb") as stream:
-        head = stream.read(132)
-        if not dicom.is_dicom(head):
-            return False
-        stream.seek(0)
-        try:
-            dicom.referenced_files(io.BytesIO(stream.read(64 << 20)).getvalue())
-        except Refused:
-            return False
     return True

@@ -19,9 +19,10 @@ from medaudit.errors import LayoutUnknown, NothingReadable
 from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
 from medaudit.readers.channels import gray_of
+from medaudit.readers.formats import npy_header
 from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, unfolds_too_far, view_word
 from medaudit.readers.refusals import Refused
-from medaudit.readers.zipped import ArrayStream, archive_of
+from medaudit.readers.zipped import ArrayStream, archive_of, damage_named
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
@@ -109,6 +110,24 @@ def _image_names(path: Path, archive: zipfile.ZipFile, members: set[str]) -> lis
 
 def _is_films(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return len(shape) in (3, 4) and dtype.kind in "buif"
+
+
+def other_arrays(path: Path) -> list[tuple[str, int]]:
+    """Arrays that look like images and are not read, with the number of images of each."""
+    found = []
+    with archive_of(path) as archive:
+        members = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+        read = {name for name, _ in _image_names(path, archive, members)}
+        for name in sorted(members - read):
+            try:
+                with damage_named(path), archive.open(f"{name}.npy") as stream:
+                    shape, dtype = npy_header(stream)
+            except NothingReadable:
+                continue
+            objects = dtype.hasobject and "image" in name.lower() and len(shape) > 0
+            if objects or (_is_films(shape, dtype) and min(shape) > 0):
+                found.append((name, shape[0]))
+    return found
 
 
 def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:

@@ -12,7 +12,7 @@ from medaudit.artifacts.store import write_whole
 from medaudit.images.intensity import Fit
 from medaudit.progress import SILENT, Progress
 from medaudit.readers.batch import Recipe
-from medaudit.readers.layouts import Listing
+from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers
 from medaudit.readers.survey import survey
 
@@ -50,7 +50,7 @@ def make_plan(
             "size": max(1, min(size, found.longest if fit == "pad" else found.shortest)),
             "dtype": "uint16" if deep else "uint8",
             "readable": found.readable,
-            "facts": found.facts(),
+            "facts": {**found.facts(), "links_outside": listing.links_outside},
             "warnings": [*listing.warnings, *found.warnings()],
         }
         write_whole(kept_at, json.dumps(body, sort_keys=True).encode())

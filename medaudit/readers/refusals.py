@@ -10,6 +10,12 @@ UNLISTED = "not listed in the table"
 PATIENT_CONFLICT = "listed with two patients"
 PATIENT_UNMATCHED = "name does not match the patient regex"
 READ_ERROR = "storage error while reading"
+NOT_REGULAR = "no regular file"
+OUTSIDE_FOLDER = "named outside the folder"
+OUTSIDE_LAYOUT = "outside the layout"
+HIDDEN = "hidden file"
+OTHER_ARRAY = "array under a name that is not read"
+ARCHIVE = "archive that is not unpacked"
 
 NOT_IMAGE = "not an image"
 NOT_DICOM = "named as DICOM but is not"
@@ -41,7 +47,18 @@ SYNTAX = "transfer syntax cannot be decoded"
 DUPLICATE = "duplicate file"
 DUPLICATE_OTHER_PATIENT = "duplicate file under another patient"
 
-REASONS = frozenset(value for name, value in dict(globals()).items() if name.isupper())
+# Formats of images that are known and not read, by name.
+NOT_SUPPORTED = {
+    name: f"{name}, a format that is not read"
+    for name in (
+        "JPEG XL", "HEIF", "NIfTI", "Analyze", "MetaImage", "NRRD", "FITS",
+        "Photoshop", "OpenEXR", "PNM", "HDF5", "MATLAB", "NumPy", "Parquet",
+    )
+}  # fmt: skip
+
+REASONS = frozenset(
+    value for name, value in dict(globals()).items() if name.isupper() and isinstance(value, str)
+) | frozenset(NOT_SUPPORTED.values())
 
 # Reasons that rest on what an object calls itself, not on whether it can be decoded. An adapter may accept
 # them: RSNA and SIIM ship their films as secondary captures.

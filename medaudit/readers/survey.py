@@ -11,7 +11,7 @@ from typing import Any
 
 from medaudit.progress import SILENT, Progress
 from medaudit.readers import files, npz, refusals
-from medaudit.readers.layouts import Listing
+from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers, chunked
 from medaudit.readers.records import Entry, Look, fill
 from medaudit.readers.refusals import Refused

@@ -3,6 +3,7 @@
 A rule says in words which columns make the key and which are wanted; the rest of a table is not kept.
 """
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -12,11 +13,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import BinaryIO, Literal, TextIO, cast
 
 from medaudit.config import Settings
 from medaudit.errors import UsageProblem
+from medaudit.readers.naming import inside
 from medaudit.readers.records import patient_id
+from medaudit.regular import open_regular
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _BLANK = frozenset({"", "nan", "none", "null", "n/a"})
@@ -42,7 +45,6 @@ class TableRule(Settings):
     key_pattern: str = ""  # the part of the key that counts
     film_key: str = "{path}"  # template over path, name, stem and the groups of the adapter's path
     required: bool = True  # the layout is not recognised by its tables without this one
-    complete: bool = False  # films it names and that are missing are refused by name
     unlisted: Literal["keep", "refuse"] = "keep"  # films it does not name
 
 
@@ -53,6 +55,7 @@ class Table:
     rule: TableRule
     rows: dict[str, tuple[dict[str, str], tuple[str, ...]]] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)
+    outside: dict[str, None] = field(default_factory=dict)  # names that lead out of the source, in order
 
 
 def fields(template: str) -> list[str]:
@@ -75,8 +78,13 @@ def first_of(templates: tuple[str, ...], values: Mapping[str, str]) -> str | Non
 
 def header(path: Path) -> list[str]:
     """Column names of a CSV file, stripped. Raises UsageProblem when it cannot be read."""
-    with _opened(path) as stream:
+    with _opened(path, whole=False) as stream:
         return [name.strip() for name in next(_reader(path, stream), [])]
+
+
+def rows(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file by column name, stripped. Raises UsageProblem when it cannot be read."""
+    return _rows(path, ())
 
 
 def load(
@@ -93,12 +101,16 @@ def load(
         key = render(rule.key, row)
         if key is None:
             continue
-        key = _tidy(key)
         if key_pattern:
-            found = key_pattern.search(key)
+            found = key_pattern.search(key.replace("\\", "/"))
             if not found:
                 continue
             key = found.group(0)
+        name = inside(key)
+        if name is None:
+            table.outside[key] = None
+            continue
+        key = name
         findings = read_labels(labels, row) if labels else ()
         kept = table.rows.get(key)
         if kept is None:
@@ -129,13 +141,12 @@ def read_labels(rule: LabelRule, row: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a table's bytes, so that an edited table is noticed."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _tidy(key: str) -> str:
-    """A path as tables write it → as the walk names it."""
-    return key.replace("\\", "/").removeprefix("./")
+    """SHA-256 of a table's bytes, so that an edited table is noticed. Raises UsageProblem when it cannot be read."""
+    try:
+        with open_regular(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        raise UsageProblem(f"{path.name} cannot be opened; give a CSV file that may be read") from None
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
@@ -144,17 +155,37 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, str]]:
         names = [name.strip() for name in next(reader, [])]
         missing = [name for name in needed if name not in names]
         if missing:
-            raise UsageProblem(f"{path.name} has no column {missing[0]!r}; it needs {', '.join(needed)}")
+            raise UsageProblem(
+                f"{path.name} has no column {missing[0]!r}; it needs {', '.join(needed)} and has {shown(names)}"
+            )
         for cells in reader:
             yield {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
+
+
+def shown(names: list[str]) -> str:
+    """Column names for a message, the first dozen. A cell full of digits may be a patient's: it is not repeated."""
+    listed = [
+        repr(name[:40]) if sum(map(str.isdigit, name)) < 3 else "a value with digits" for name in names[:12]
+    ]
+    return ", ".join([*listed, f"{len(names) - 12} more"] if len(names) > 12 else listed) or "no columns"
 
 
 def _reader(path: Path, stream: TextIO) -> Iterator[list[str]]:
     try:
         first = stream.readline()
-        delimiter = max(",;\t", key=first.count)  # spreadsheets write semicolons or tabs in many countries
+        stated = re.fullmatch(
+            r"\"?sep=(.)\"?\s*", first, re.IGNORECASE
+        )  # a line that some spreadsheets put first
+        if stated:
+            first = stream.readline()
+        # spreadsheets write semicolons or tabs in many countries; a quoted cell may hold any of them
+        delimiter = (
+            stated[1]
+            if stated
+            else max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+        )
         yield from csv.reader(_chained(first, stream), delimiter=delimiter)
-    except (csv.Error, EOFError, OSError, zlib.error):
+    except (csv.Error, EOFError, OSError, UnicodeError, zlib.error):
         raise UsageProblem(f"{path.name} cannot be read as a CSV table") from None
 
 
@@ -163,9 +194,46 @@ def _chained(first: str, stream: TextIO) -> Iterator[str]:
     yield from stream
 
 
-def _opened(path: Path) -> TextIO:
+def _opened(path: Path, whole: bool = True) -> TextIO:
+    """The table as text; `whole`: its encoding is told from all of it, else from its first MiB."""
     try:
-        raw = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # noqa: SIM115
-    except OSError:
+        with _unpacked(path) as raw:
+            encoding = _encoding(raw, whole)
+        return io.TextIOWrapper(_unpacked(path), encoding=encoding, errors="replace", newline="")
+    except (OSError, EOFError, zlib.error):
         raise UsageProblem(f"{path.name} cannot be opened; give a CSV file that may be read") from None
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")  # type: ignore[arg-type]
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    raw = open_regular(path)
+    return cast(BinaryIO, _Gzip(raw)) if path.suffix.lower() == ".gz" else raw
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip stream that closes the file it reads."""
+
+    def __init__(self, below: BinaryIO) -> None:
+        super().__init__(fileobj=below)
+        self._below = below
+
+    def close(self) -> None:
+        super().close()
+        self._below.close()
+
+
+def _encoding(stream: BinaryIO, whole: bool) -> str:
+    """UTF-8 where all of the table is, UTF-16 where it says so, else what Windows writes in western Europe."""
+    block = stream.read(1 << 20)
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while block:
+            decoder.decode(block)
+            if not whole:
+                return "utf-8-sig"
+            block = stream.read(1 << 20)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"

@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 
 from medaudit.errors import MedauditError, NothingReadable
+from medaudit.regular import open_regular
 
 _LONGEST_HEAD = 1 << 14  # bytes: numpy writes 128, and more only for records
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what numpy writes; others unfold without a limit
@@ -43,9 +44,12 @@ def damage_named(path: Path) -> Iterator[None]:
 def archive_of(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, open. Raises NothingReadable."""
     with damage_named(path):
-        archive = zipfile.ZipFile(path)
-    with archive:
-        yield archive
+        stream = open_regular(path)
+    with stream:
+        with damage_named(path):
+            archive = zipfile.ZipFile(stream)
+        with archive:
+            yield archive
 
 
 class ArrayStream:

@@ -19,13 +19,14 @@ from medaudit.errors import NothingReadable, UsageProblem
 from medaudit.progress import SILENT, Progress
 from medaudit.readers import notes
 from medaudit.readers.batch import read_all
-from medaudit.readers.layouts import Listing, list_source
+from medaudit.readers.layouts import Columns, Listing, list_source
+from medaudit.readers.left import refuse_left
 from medaudit.readers.plan import make_plan
 from medaudit.readers.pool import Workers, worker_count
 from medaudit.readers.refusals import counted
 from medaudit.readers.settle import Ledger, settle
 from medaudit.readers.survey import films_per_patient
-from medaudit.stages.inspect import patients_line
+from medaudit.stages.inspect import patients_line, screen_notes
 from medaudit.stages.outcome import Outcome
 
 
@@ -43,13 +44,18 @@ def run(
     workers: int | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
+    *,
+    only_layout: bool = False,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
 ) -> Outcome:
     """Read every film of `source` into a cohort at `out`; the same bytes for any number of workers.
 
-    Raises SourceMissing, LayoutUnknown, UsageProblem, OutputExists; NothingReadable when all was refused.
+    Raises SourceMissing, LayoutUnknown, UsageProblem, OutputExists; ImagesLeft where the layout leaves images that
+    could be read, unless `only_layout`; NothingReadable when all was refused.
     """
     _check(origin, size, fit, depth)
-    listing = list_source(source, layout, manifest, patient_regex)
+    listing = list_source(source, layout, manifest, patient_regex, columns)
+    refuse_left(listing, only_layout)
     secret = load_or_make_key(key or out.parent / KEY_NAME) if origin == "real" else None  # synthetic: nobody
     settings = {
         "origin": origin,
@@ -68,7 +74,7 @@ def run(
         count = worker_count(workers, len(listing.entries), listing.size_bytes)
         with Draft(out, request) as draft, Workers(count) as used:
             artifact = _make(draft, listing, secret, used, source, progress)
-    return _outcome(artifact, size)
+    return _outcome(artifact, size, listing)
 
 
 def _make(
@@ -114,13 +120,13 @@ def _check(origin: str, size: int, fit: str, depth: str) -> None:
         raise UsageProblem("--size lies between 8 and 4096 pixels")
 
 
-def _outcome(artifact: Artifact, asked: int) -> Outcome:
+def _outcome(artifact: Artifact, asked: int, listing: Listing) -> Outcome:
     cohort = open_cohort(artifact.path, verify=False)
     manifest = artifact.manifest
     refused, size = manifest["refused"]["counts"], cohort.image_shape[0]
     patients = films_per_patient(cohort.patients)
     lines = [
-        f"layout: {manifest['layout']}",
+        f"layout: {manifest['layout']} ({listing.why})",
         f"{len(cohort)} read, {counted(refused)}",
         f"{size} x {size} px, {cohort.pixels.dtype.name}",
     ]
@@ -128,7 +134,8 @@ def _outcome(artifact: Artifact, asked: int) -> Outcome:
         lines[-1] += f"; no film is larger, so --size {asked} would only enlarge"
     if manifest["origin"] == "real":
         lines.append(f"patients: {patients_line(patients)}")
-    lines += [f"note: {warning}" for warning in manifest["warnings"]]
+    notes = dict.fromkeys((*manifest["warnings"], *screen_notes(listing)))
+    lines += [f"note: {text}" for text in notes]
     kept = {name: manifest[name] for name in ("layout", "source_facts", "warnings", "image_shape", "dtype")}
     data = {"cohort": artifact.id, "read": len(cohort), "refused": refused, "patients": patients, **kept}
     return Outcome(tuple(lines), data, artifact.path)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from medaudit.progress import SILENT, Progress
-from medaudit.readers.layouts import Listing, list_source
+from medaudit.readers.layouts import Columns, Listing, list_source
+from medaudit.readers.left import left_line
 from medaudit.readers.pool import Workers, worker_count
 from medaudit.readers.refusals import counted
 from medaudit.readers.survey import Survey, survey, try_codings
@@ -19,9 +20,15 @@ def run(
     patient_regex: str | None = None,
     workers: int | None = None,
     progress: Progress = SILENT,
+    *,
+    only_layout: bool = False,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
 ) -> Outcome:
-    """Read headers only, and decode one film of each coding. Raises SourceMissing, LayoutUnknown, NothingReadable."""
-    listing = list_source(source, layout, manifest, patient_regex)
+    """Read headers only, and decode one film of each coding. Raises SourceMissing, LayoutUnknown, NothingReadable.
+
+    `only_layout`: what the layout leaves is meant to be left, and no note says that ingest would stop for it.
+    """
+    listing = list_source(source, layout, manifest, patient_regex, columns)
     with Workers(worker_count(workers, len(listing.entries), listing.size_bytes)) as used:
         found = survey(listing, used, progress)
     tried = try_codings(listing, found)
@@ -33,9 +40,15 @@ def run(
         **facts,
         "decodes": decodes,
         "ignored": dict(listing.ignored),
+        "left_by_layout": len(listing.left),
+        "links_outside": listing.links_outside,
         "warnings": [*listing.warnings, *found.warnings()],
     }
-    return Outcome(tuple(_lines(listing, found, data)), data)
+    lines = _lines(listing, found, data)
+    left = left_line(listing)
+    if left and not only_layout:
+        lines.append(f"note: {left}; ingest stops there unless --only-layout is given")
+    return Outcome(tuple(lines), data)
 
 
 def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str]:
@@ -59,7 +72,14 @@ def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str
         )
     if listing.ignored:
         lines.append(f"passed over, by ending: {_counts(listing.ignored)}")
-    return lines + [f"note: {warning}" for warning in data["warnings"]]
+    return lines + [f"note: {text}" for text in dict.fromkeys((*data["warnings"], *screen_notes(listing)))]
+
+
+def screen_notes(listing: Listing) -> list[str]:
+    """What the user is told of a listing and no artifact keeps; it may name files of the source."""
+    links = listing.links_outside
+    said = [f"{links} files reached through links outside the source"] if links else []
+    return [*said, *listing.notes]
 
 
 def patients_line(facts: Mapping[str, float]) -> str:

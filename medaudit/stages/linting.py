@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import CohortMismatch, ReportLeak, SourceMissing, UsageProblem
+from medaudit.regular import read_regular
 from medaudit.stages.evidence import Evidence
 from medaudit.stages.site import Site
 
@@ -93,7 +94,7 @@ def _forbidden(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        words = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        words = [line.strip() for line in read_regular(path).decode("utf-8").splitlines() if line.strip()]
     except OSError:
         raise SourceMissing(
             f"{path} cannot be read; give a text file with one forbidden word a line"

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from layout_trees import TREES, table
+from layout_trees import PARENT, TREES, table
 from pydicom.data import get_testdata_file
 from reader_files import write_dicom, write_png
 
 from medaudit.errors import ConfigProblem, LayoutUnknown, NothingReadable, SourceMissing, UsageProblem
-from medaudit.readers import layouts, refusals
+from medaudit.readers import adapters, refusals, walking
 from medaudit.readers.layouts import Listing, list_source
 from medaudit.readers.records import Entry, view_word
 
@@ -36,8 +36,8 @@ def test_a_tiny_tree_of_each_layout(tmp_path: Path, name: str, asked: str) -> No
 
 def test_every_published_adapter_has_a_tree() -> None:
     generic = {"metadata", "dicom", "plain"}
-    assert {adapter.name for adapter in layouts.adapters()} == set(TREES) | generic
-    assert len({adapter.order for adapter in layouts.adapters()}) == len(layouts.adapters())
+    assert {adapter.name for adapter in adapters.adapters()} == set(TREES) | generic
+    assert len({adapter.order for adapter in adapters.adapters()}) == len(adapters.adapters())
 
 
 def test_traps_and_refusals_of_the_layouts(tmp_path: Path) -> None:
@@ -52,17 +52,37 @@ def test_traps_and_refusals_of_the_layouts(tmp_path: Path) -> None:
     assert "NIH" in listings["rsna"].warnings[0]
 
 
-@pytest.mark.parametrize("name", ["nih", "chexpert", "mimic-cxr", "vindr", "rsna", "siim"])
-def test_without_its_tables_the_paths_tell(tmp_path: Path, name: str) -> None:
+# One more file of each set, in its naming.
+NAMINGS = {
+    "nih": "images/{0:08d}_000.png",
+    "chexpert": "train/patient{0:05d}/study1/view1_frontal.jpg",
+    "mimic-cxr": "files/p10/p1{0:07d}/s5{0:07d}/x.dcm",
+    "vindr": "train/{0:032x}.dicom",
+    "rsna": "stage_2_train_images/{0:08x}-14fd-4e49-80ba-63a80b6bddd6.dcm",
+    "siim": PARENT + "/1.2.276.0.7230010.3.1.4.{0}.dcm",
+}
+
+
+@pytest.mark.parametrize("name", NAMINGS)
+def test_without_its_tables_the_paths_tell_where_they_are_enough(tmp_path: Path, name: str) -> None:
     build, expected = TREES[name]
     build(tmp_path)
     for path in [*tmp_path.glob("*.csv"), *tmp_path.glob("*.gz")]:
         path.unlink()
+    few = list_source(tmp_path)
+    assert few.layout in ("plain", "dicom")  # a handful of names is a chance likeness
+    assert {entry.patient for entry in few.entries} == {None}
+    assert any(f"--layout {name}" in text for text in few.warnings)
+    for i in range(500, 510):
+        write = write_dicom if NAMINGS[name].endswith((".dcm", ".dicom")) else write_png
+        write(tmp_path / NAMINGS[name].format(i))
     listing = list_source(tmp_path)
     assert listing.layout == name
-    assert {f: e.patient for f, e in by_file(listing).items()} == {
+    assert {f: e.patient for f, e in by_file(listing).items() if f in expected} == {
         f: said_[0] for f, said_ in expected.items()
     }
+    from_names = any("come from their file names alone" in text for text in listing.warnings)
+    assert from_names == any(entry.patient for entry in listing.entries)
 
 
 class TestMetadata:
@@ -129,8 +149,8 @@ class TestMetadata:
         )
         found = by_file(list_source(tmp_path / "in"))
         assert {f: e.refuse for f, e in found.items() if f != "x.png"} == {
-            "../secret.png": refusals.MISSING_FILE,
-            f"{tmp_path}/secret.png": refusals.MISSING_FILE,
+            "../secret.png": refusals.OUTSIDE_FOLDER,
+            f"{tmp_path}/secret.png": refusals.OUTSIDE_FOLDER,
         }
 
 
@@ -169,7 +189,7 @@ class TestManifestAndRegex:
             list_source(tmp_path, patient_regex="(")
         with pytest.raises(SourceMissing, match="not a file"):
             list_source(tmp_path, manifest=tmp_path / "none.csv")
-        with pytest.raises(UsageProblem, match="no column 'file'"):
+        with pytest.raises(UsageProblem, match=r"no column that names files.*'name', 'patient_id'"):
             list_source(tmp_path, manifest=table(tmp_path / "m.csv", "name & patient_id", "x & y"))
         with pytest.raises(LayoutUnknown, match="mimic-cxr"):
             list_source(tmp_path, "mimic")
@@ -223,8 +243,8 @@ class TestFolders:
         for i in (3, 1, 2):
             write_png(tmp_path / f"f{i}/x.png", salt=i)
         before = list_source(tmp_path)
-        scan = layouts.files.os.scandir
-        monkeypatch.setattr(layouts.files.os, "scandir", lambda folder: reversed(list(scan(folder))))
+        scan = walking.os.scandir
+        monkeypatch.setattr(walking.os, "scandir", lambda folder: reversed(list(scan(folder))))
         after = list_source(tmp_path)
         assert after.entries == before.entries and after.digest == before.digest
 
@@ -245,9 +265,12 @@ class TestDicomdir:
 
     def test_lists_its_images(self) -> None:
         listing = list_source(self.source())
-        assert listing.layout == "dicom" and len(listing.entries) == 31
-        assert "DICOMDIR" in listing.why
+        assert listing.layout == "dicom" and "DICOMDIR" in listing.why
         assert all((listing.root / entry.file).is_file() for entry in listing.entries)
+        listed = [entry for entry in listing.entries if entry.refuse is None]
+        assert len(listed) == 31
+        others = {entry.refuse for entry in listing.entries if entry not in listed}
+        assert others == {refusals.UNLISTED}  # films of other media that lie in the same folder
 
     def test_finds_names_copied_to_lower_case(self, tmp_path: Path) -> None:
         listed = pydicom.dcmread(self.source())
@@ -272,14 +295,14 @@ def test_an_unknown_key_in_an_adapter_is_an_error(tmp_path: Path, monkeypatch: p
     (tmp_path / "layouts/x.yaml").write_text(
         "name: x\ntitle: X\norder: 1\nsuffixes: [.png]\npatients: ['{a}']\n"
     )
-    monkeypatch.setattr(layouts, "__file__", str(tmp_path / "layouts.py"))
-    layouts.adapters.cache_clear()
+    monkeypatch.setattr(adapters, "__file__", str(tmp_path / "adapters.py"))
+    adapters.adapters.cache_clear()
     try:
         with pytest.raises(ConfigProblem, match="patients"):
-            layouts.adapters()
+            adapters.adapters()
     finally:
         monkeypatch.undo()
-        layouts.adapters.cache_clear()
+        adapters.adapters.cache_clear()
 
 
 WORDS = {

@@ -257,14 +257,14 @@ def test_the_encodings_of_one_film_are_one_image(tmp_path: Path, film: str, larg
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_png(tmp_path / "in/a.png", salt=1)
     write_png(tmp_path / "in/b.png", salt=2)
-    opened = Path.open
+    opened = os.open
 
-    def guarded(self: Path, *args: object, **named: object) -> object:
-        if self.name == "b.png":
+    def guarded(path: Path, *args: object, **named: object) -> int:
+        if str(path).endswith("b.png"):
             raise PermissionError(errno.EACCES, "no")
-        return opened(self, *args, **named)  # type: ignore[arg-type]
+        return opened(path, *args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Path, "open", guarded)
+    monkeypatch.setattr(os, "open", guarded)
     outcome = ingest.run(tmp_path / "in", tmp_path / "C")
     assert outcome.lines[1] == f"1 read, 1 refused: 1 {refusals.NO_PERMISSION}"
 
@@ -298,7 +298,7 @@ def test_arguments_out_of_range(tmp_path: Path, options: dict) -> None:
 
 def test_header_only_patients_are_not_used_where_the_layout_forbids(tmp_path: Path) -> None:
     write_dicom(tmp_path / f"in/train/{'0' * 32}.dicom", PatientID="SHARED")
-    ingest.run(tmp_path / "in", tmp_path / "C")
+    ingest.run(tmp_path / "in", tmp_path / "C", layout="vindr")
     assert open_cohort(tmp_path / "C").patients[0] is None
 
 

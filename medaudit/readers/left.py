@@ -1,0 +1,100 @@
+"""Images of a source that its layout leaves: whatever looks like one by its content is refused by name, and counted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medaudit.errors import ImagesLeft
+from medaudit.readers import dicom, files, formats, refusals
+from medaudit.readers.formats import Content
+from medaudit.readers.listing import Listing
+from medaudit.readers.records import Entry
+
+_NAMED = 5  # files that a message names
+
+
+@dataclass
+class Contents:
+    """What the files of a source are by their content; each is looked into once."""
+
+    root: Path
+    broken: frozenset[str] = frozenset()  # names of what is no regular file
+    _known: dict[str, Content | str | None] = field(default_factory=dict)
+
+    def of(self, name: str) -> Content | str | None:
+        """What an image or archive of images is; the reason where a file cannot be opened; None for all else."""
+        if name not in self._known:
+            try:
+                self._known[name] = formats.content(self.root / name)
+            except OSError as error:
+                self._known[name] = files.disk_reason(error)
+        return self._known[name]
+
+    def readable(self, name: str) -> bool:
+        """Whether the file looks like an image that can be read."""
+        found = self.of(name)
+        return isinstance(found, Content) and found.reason is None
+
+
+@dataclass(frozen=True)
+class Left:
+    """Entries that are refused because the layout leaves them, and the names of those that could be read."""
+
+    entries: list[Entry]
+    readable: list[str]
+
+
+def left_of(contents: Contents, names: Iterable[str], reason: str) -> Left:
+    """What of `names`, which no entry stands for, is an image. `reason` is why one that could be read is not."""
+    entries, readable = [], []
+    for name in names:
+        found = contents.of(name)
+        if isinstance(found, str):  # it cannot be told what it is
+            entries.append(Entry(name, refuse=found))
+        elif found is None:
+            if dicom.is_dicom(files.head(contents.root, name)):
+                continue  # a directory, a report or the like
+            if files.suffix(name) in files.RASTER_SUFFIXES | files.DICOM_SUFFIXES:
+                empty = files.size(contents.root, name) == 0
+                entries.append(
+                    Entry(name, refuse=refusals.EMPTY_FILE if empty else files.unknown_reason(name))
+                )
+        else:
+            entries.append(Entry(name, refuse=found.reason or reason))
+            if found.source or (found.reason is None and reason == refusals.OUTSIDE_LAYOUT):
+                readable.append(name)
+    return Left(entries, readable)
+
+
+def hidden_of(contents: Contents, names: Iterable[str]) -> list[Entry]:
+    """Images among the hidden files, which are not read."""
+    return [Entry(name, refuse=refusals.HIDDEN) for name in names if isinstance(contents.of(name), Content)]
+
+
+def left_line(listing: Listing) -> str | None:
+    """What the layout leaves, for the screen: how many, and the first few by name; None where it leaves nothing."""
+    if not listing.left:
+        return None
+    named = ", ".join(listing.left[:_NAMED])
+    more = len(listing.left) - _NAMED
+    covered = sum(1 for entry in listing.entries if not entry.refuse)
+    return (
+        f"the layout {listing.layout} covers {covered} images and leaves {len(listing.left)} that could be read: "
+        + (f"{named} and {more} more" if more > 0 else named)
+    )
+
+
+def refuse_left(listing: Listing, only_layout: bool) -> None:
+    """Raise ImagesLeft where the layout leaves images that could be read, unless `only_layout`."""
+    line = left_line(listing)
+    if line and not only_layout:
+        raise ImagesLeft(f"{line}; {_instead(listing)}, or --only-layout to go on without them")
+
+
+def _instead(listing: Listing) -> str:
+    """What to do to have all images read."""
+    if listing.npz_path is not None:
+        return "save those arrays as images in an npz of their own"
+    archives = sum(1 for name in listing.left if name.lower().endswith(".npz"))
+    ways = ["give --layout plain to read every image"] if archives < len(listing.left) else []
+    return " and ".join([*ways, "give each npz as a source of its own"] if archives else ways)

@@ -15,7 +15,7 @@ import typer
 from medaudit.cli import audits, cohorts, evidence, keys, ledger, models, review, words
 from medaudit.cli.helping import Group, dress, names
 from medaudit.cli.refused import refused, unreadable_name
-from medaudit.cli.screen import show_error
+from medaudit.cli.screen import show_error, show_listed
 from medaudit.errors import MedauditError
 
 _INTERRUPTED = 130
@@ -72,6 +72,7 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code
     except MedauditError as error:
+        show_listed(error.listed, as_json="--json" in arguments)
         told(type(error).__name__, str(error), error.exit_code)
         return error.exit_code
     except typer.Exit as leave:

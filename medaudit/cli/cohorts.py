@@ -15,6 +15,7 @@ from medaudit.cli.options import (
     Out,
     PatientRegex,
     Quiet,
+    RefusedCsv,
     Seed,
     Source,
     Train,
@@ -37,6 +38,7 @@ def inspect(
     layout: Layout = "auto",
     manifest: Manifest = None,
     patient_regex: PatientRegex = None,
+    refused_csv: RefusedCsv = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,7 +51,12 @@ def inspect(
     carry_out(
         "inspect",
         lambda screen: stage.run(
-            source, layout=layout, manifest=manifest, patient_regex=patient_regex, progress=screen
+            source,
+            layout=layout,
+            manifest=manifest,
+            patient_regex=patient_regex,
+            progress=screen,
+            refused_csv=refused_csv,
         ),
         as_json=as_json,
         quiet=quiet,
@@ -81,9 +88,18 @@ def ingest(
         typer.Option(
             "--key",
             metavar="FILE",
-            help="Key of the pseudonyms; made beside --out when absent. Keep it secret.",
+            help="Key of the pseudonyms; made next to --out when absent. Keep it secret. The identity file, which "
+            "says what the pseudonyms stand for, is kept next to it.",
         ),
     ] = None,
+    accept_refused: Annotated[
+        bool,
+        typer.Option(
+            "--accept-refused",
+            help="Go on when more than 5 % of the images cannot be read; they are not searched.",
+        ),
+    ] = False,
+    refused_csv: RefusedCsv = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; all cores if unset.")
     ] = None,
@@ -113,6 +129,8 @@ def ingest(
             workers=workers,
             seed=seed,
             progress=screen,
+            accept_refused=accept_refused,
+            refused_csv=refused_csv,
         ),
         as_json=as_json,
         quiet=quiet,

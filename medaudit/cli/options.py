@@ -52,6 +52,14 @@ PatientRegex = Annotated[
         help="Regular expression whose first group is the patient, on file names.",
     ),
 ]
+RefusedCsv = Annotated[
+    Path | None,
+    typer.Option(
+        "--refused-csv",
+        metavar="FILE",
+        help="Write the names of all files that cannot be read, with the reason of each. They may identify patients.",
+    ),
+]
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="A folder made by ingest.")]
 Train = Annotated[
     Path, typer.Option("--train", metavar="FOLDER", help="Training cohort T: all of the model's patients.")

@@ -3,6 +3,7 @@
 Axes: (Y, X) rows and columns of pixels.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -39,6 +40,19 @@ def view_word(text: str | None) -> str | None:
     if not letters or letters in ("NA", "NAN", "NONE", "UNKNOWN", "UNK"):
         return None
     return _VIEWS.get(letters, "OTHER")
+
+
+# Words for a split, with a number or without. Any other text in that place could be anything, also a name.
+_SPLIT = re.compile(
+    r"(?:train(?:ing)?|val(?:id|idate|idation)?|dev(?:el|elopment)?|test(?:ing)?|hold[_-]?out|held[_-]?out|fold|part|split)?"
+    r"[ _-]?\d{0,3}",
+    re.IGNORECASE,
+)
+
+
+def split_word(text: str | None) -> str | None:
+    """The split that a source names, where the word is a usual one; any other text becomes `other`."""
+    return None if not text else text if _SPLIT.fullmatch(text) else "other"
 
 
 @dataclass(frozen=True)
@@ -79,10 +93,11 @@ class Film:
 
 
 def fill(entry: Entry, look: Look, *, header_patient: bool = True) -> Entry:
-    """`entry` with patient, study and view from the header where the listing named none."""
+    """`entry` with patient, study and view from the header where the listing named none; its split as a usual word."""
     return replace(
         entry,
         patient=entry.patient or (look.patient if header_patient else None),
         study=entry.study or look.study,
         view=entry.view or look.view,
+        split=split_word(entry.split),
     )

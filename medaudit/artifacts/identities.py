@@ -20,6 +20,7 @@ from types import TracebackType
 from medaudit.artifacts.store import lock_file
 from medaudit.errors import MedauditError, UsageProblem
 
+KEY_NAME = "medaudit.key"  # of the key that ingest makes next to a cohort
 SUFFIX = ".identities.jsonl"
 KINDS = ("file", "patient", "study")
 _KEYED_FILE = re.compile(r"f-[0-9a-f]{16}")

@@ -10,6 +10,7 @@ from medaudit.cli.options import (
     CopyNetwork,
     Device,
     Forbid,
+    IdentityFile,
     Json,
     LedgerOption,
     Out,
@@ -68,6 +69,7 @@ def report(
         ),
     ] = None,
     forbid: Forbid = None,
+    identities: IdentityFile = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: names the flags it cleared.")
     ] = None,
@@ -93,6 +95,7 @@ def report(
                 institution, protocol, date, review_by, signer_key, release, previous, tuple(cohort or ())
             ),
             forbid=forbid,
+            identities=identities,
             review=review,
             progress=screen,
         ),
@@ -153,6 +156,7 @@ def release(
     ] = False,
     copy_network: CopyNetwork = None,
     forbid: Forbid = None,
+    identities: IdentityFile = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: flags that people cleared.")
     ] = None,
@@ -209,6 +213,7 @@ def release(
             holdout=holdout,
             copy_network=copy_network,
             forbid=forbid,
+            identities=identities,
             review=review,
             device=device,
             seed=seed,

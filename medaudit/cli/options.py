@@ -101,6 +101,14 @@ Forbid = Annotated[
         "--forbid", metavar="FILE", help="A text file of words, one a line, that no file written may hold."
     ),
 ]
+IdentityFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--identities",
+        metavar="FILE",
+        help="Identity file of ingest: no file written may hold a name of it. Found next to T and H if not given.",
+    ),
+]
 Memory = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls
+from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls, Counts
 from medaudit.protocol.utility import utility_line
 
 
@@ -14,6 +14,7 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
         f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
         f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
         f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
+        *_unread(counts),
         f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
         _planted(controls),
         *_generative(controls),
@@ -26,6 +27,13 @@ def summary(record: Audit, out: Path) -> tuple[str, ...]:
     lines += [f"next: {step}" for step in record.next_steps]
     lines += utility_line(record.utility)
     return (*lines, f"findings: {out / AUDIT_JSON}, every match: {out / MATCHES}")
+
+
+def _unread(counts: Counts) -> list[str]:
+    """Images of the real side that could not be read at ingest."""
+    sides = ((counts.train_unread, "training"), (counts.holdout_unread, "held-out"))
+    parts = [f"{count:,} of the {side} source" for count, side in sides if count]
+    return [f"not searched, because they could not be read: {', '.join(parts)} (images)"] if parts else []
 
 
 def _as(record: Audit) -> str:

@@ -54,6 +54,8 @@ class CountFacts(Aggregate):
     flagged: int
     suspects: int
     patients_exposed: int
+    train_unread: int = 0
+    holdout_unread: int = 0
 
 
 class CohortTestFacts(Aggregate):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from medaudit.artifacts.cohort import open_cohort
-from medaudit.artifacts.identities import Identities, drop_gathered, identities_path
+from medaudit.artifacts.identities import KEY_NAME, Identities, drop_gathered, identities_path
 from medaudit.artifacts.pseudonyms import key_fingerprint, load_or_make_key, pseudonym
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
 from medaudit.errors import UsageProblem
@@ -23,8 +23,6 @@ from medaudit.stages.inspect import patients_line
 from medaudit.stages.outcome import Outcome
 from medaudit.stages.reading import Job, make
 from medaudit.stages.refusals import check_csv
-
-KEY_NAME = "medaudit.key"
 
 
 def run(

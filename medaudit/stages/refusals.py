@@ -73,6 +73,6 @@ def objection(source: Path, counts: Mapping[str, int], read: int, *, accepted: b
         return None
     return TooManyRefused(
         f"{unread(counts):,} of {images(counts, read):,} images of {source} cannot be read, more than "
-        f"{100 * MOST_REFUSED:g} % ({counted(counts)}). An image that is not read is not searched: repair them, or give "
-        "--accept-refused to go on without them"
+        f"{100 * MOST_REFUSED:g} % ({counted(counts)}). An image that is not read is not searched: repair them, or "
+        "give --accept-refused to go on without them"
     )

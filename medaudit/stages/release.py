@@ -56,6 +56,7 @@ def run(
     seed: int = 0,
     progress: Progress = SILENT,
     begin: Begin | None = None,
+    identities: Path | None = None,
 ) -> Outcome:
     """Write the cleared rows of S to `out`; `review`: people's decisions on the audit's flags.
 
@@ -63,9 +64,10 @@ def run(
     there) or require; `withhold_text` leaves the images with letters out and audits the rest again; `sign`: a secret
     key, whose `passphrase` is asked for when it has one; `copy_network`: the encoder that the audit was given by path.
     Every file is looked through before it is put in place: for films and file names of `train` and `holdout`, where
-    given, and for the words of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch for
-    an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20), UsageProblem
-    for options that do not fit, KeyProblem. `begin`: the ledger that the audit was made under (stages/recorded).
+    given, for what stands in the file `identities`, and for the words of the file `forbid`. Raises ReportLeak when one
+    holds what it must not, CohortMismatch for an audit of another cohort, NotReleasable for any verdict but
+    release-supported (exit code 10 or 20), UsageProblem for options that do not fit, KeyProblem. `begin`: the ledger
+    that the audit was made under (stages/recorded).
     """
     options: dict[str, Any] = {
         "format": format,
@@ -114,7 +116,7 @@ def run(
         raise CohortMismatch(
             f"{audit} looked at another number of images than would be released; run the audit again"
         )
-    known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid)
+    known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid, identities)
     if done := finished(out, request):
         linting.lint_release(out, known, own_marks(request, cohort))
         seal_again(done, key)
@@ -122,4 +124,5 @@ def run(
         done = write_release(
             out, request, cohort, rows, record, key, known, progress, text_required=text == "require"
         )
-    return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)
+    lines, data = told_by_release(done, read_certificate(done.file(CERTIFICATE)), format)
+    return Outcome((*lines, *linting.not_looked_for(known)), data, out)

@@ -1,7 +1,7 @@
 """ingest: films of any layout → a cohort with keyed pseudonyms, every refusal named and counted.
 
 Memory: 170 MiB a process; in the parent twice `workers + 2` chunks of at most 8 MiB of pixels (one process: two
-chunks) and 1.2 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
+chunks) and 1.8 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
 Nothing grows with the pixels of the cohort.
 """
 

@@ -24,8 +24,8 @@ _OWNER = 8  # bytes of a ledger record
 class Names:
     """How a cohort names what its source names, so that no name and no id of the source stands in it.
 
-    Under a key: by keyed pseudonyms. Without one (synthetic images): a file by its place in the source, nobody else;
-    a synthetic image may be called after the patient whose report was its prompt.
+    Under a key: keyed pseudonyms. Without one (synthetic images): files by their place in the source, because an image
+    may be called after the patient whose report was its prompt; patients and studies are left out.
     """
 
     key: bytes | None

@@ -4,11 +4,22 @@ A message names no patient, no tag value and no path but those the user typed. E
 is a defect of medaudit and is reported as such by the command line.
 """
 
+from collections.abc import Sequence
+
 
 class MedauditError(Exception):
-    """A failure the user can mend; `exit_code` is what the process ends with."""
+    """A failure the user can mend; `exit_code` is what the process ends with.
+
+    `keeps_draft`: the same command, called again, goes on from what it wrote. `listed`: lines for the user's own
+    screen, which may name files of the source; they are no part of the message.
+    """
 
     exit_code = 1
+    keeps_draft = False
+
+    def __init__(self, *message: object, listed: Sequence[str] = ()) -> None:
+        super().__init__(*message)
+        self.listed = tuple(listed)
 
 
 class UsageProblem(MedauditError):
@@ -40,9 +51,13 @@ class EngineUnavailable(UsageProblem):
 class ClusterLost(MedauditError):
     """The machines that searched were lost, or one of them cannot do its part; the draft stays for the next call."""
 
+    keeps_draft = True
+
 
 class OutputExists(UsageProblem):
     """The output folder is taken by something this command did not make."""
+
+    keeps_draft = True
 
 
 class SourceMissing(UsageProblem):
@@ -57,8 +72,14 @@ class ImagesLeft(UsageProblem):
     """The layout covers only a part of the images of the source."""
 
 
-class NothingReadable(MedauditError):
+class NothingReadable(UsageProblem):
     """Every file of a source was refused."""
+
+
+class TooManyRefused(UsageProblem):
+    """So many images of a source were refused that the user has to accept it; the draft stays for the next call."""
+
+    keeps_draft = True
 
 
 class EmptyCohort(MedauditError):
@@ -133,6 +154,8 @@ class KeyProblem(UsageProblem):
 
 class StorageFull(MedauditError):
     """The disk has no room for the output."""
+
+    keeps_draft = True
 
 
 class SystemRefused(MedauditError):

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from medaudit.artifacts.pseudonyms import key_fingerprint, load_key, load_or_make_key
+from medaudit.artifacts.pseudonyms import KEY_NAME, key_fingerprint, load_key, load_or_make_key
 from medaudit.artifacts.store import MANIFEST, Artifact, Seal
 from medaudit.errors import FindingsNotAuthentic, UsageProblem
 
-KEY_NAME = "medaudit.key"
 CODE = f"{MANIFEST}.hmac"
 _PURPOSE = b"medaudit findings\x1f"  # so that no other use of the key gives the same code
 _AGAIN = "run the command that made it again"

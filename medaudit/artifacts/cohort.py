@@ -5,6 +5,7 @@ Axes: N rows, (Y, X) pixels.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,9 @@ _ROWS_AT_ONCE = 4096
 ROW_SCHEMA = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("file", pa.string(), nullable=False),  # name relative to the source
+        pa.field(
+            "file", pa.string(), nullable=False
+        ),  # keyed name; older cohorts: name relative to the source
         pa.field("patient", pa.string()),  # keyed pseudonym
         pa.field("study", pa.string()),  # keyed pseudonym
         pa.field("view", pa.string()),  # PA, AP, LATERAL, ...
@@ -144,7 +147,10 @@ class CohortWriter:
         rows: Sequence[Mapping[str, Any]],
         refused: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Add one chunk: pixels (n, Y, X) of the cohort's dtype, n rows, and (file, reason) of what was refused."""
+        """Add one chunk: pixels (n, Y, X) of the cohort's dtype, n rows, and (file, reason) of what was refused.
+
+        A file is called by its name in the cohort, never by its name in the source.
+        """
         if len(pixels) != len(rows) or (len(pixels) and pixels.shape[1:] != self.image_shape):
             raise ValueError("pixels and rows of a chunk do not match")
         if len(pixels):
@@ -163,16 +169,23 @@ class CohortWriter:
         for chunk in self._chunks():
             yield from chunk["rows"]
 
-    def finish(self, *, note: Mapping[str, Any] | None = None) -> Artifact:
-        """Write header and rows, count the refusals, commit. Raises EmptyCohort when no row was added."""
+    def refused(self) -> list[tuple[str, str]]:
+        """(file, reason) of everything refused so far, by killed calls as well."""
+        return [(file, reason) for chunk in self._chunks() for file, reason in chunk["refused"]]
+
+    def finish(
+        self, *, note: Mapping[str, Any] | None = None, refused: Mapping[str, Any] | None = None
+    ) -> Artifact:
+        """Write header and rows, count the refusals, commit. Raises EmptyCohort when no row was added.
+
+        `refused`: of the cohort that this one was taken from, as its manifest tells them.
+        """
         self.close()
         tables: list[pa.Table] = []
         pending: list[dict[str, Any]] = []
-        refused: list[tuple[str, str]] = []
         count = 0
         for chunk in self._chunks():
             pending.extend(chunk["rows"])
-            refused.extend((file, reason) for file, reason in chunk["refused"])
             if len(pending) >= _ROWS_AT_ONCE:  # as dicts, 100,000 rows would take 200 MiB
                 tables.append(row_table(pending, first=count))
                 count += len(pending)
@@ -184,11 +197,8 @@ class CohortWriter:
         with self._pixel_path.open("r+b") as stream:
             stream.write(_npy_header((count, *self.image_shape), self.dtype))
         pq.write_table(pa.concat_tables(tables), self.draft.file(ROWS))
-        reasons: dict[str, int] = {}
-        for _, reason in refused:
-            reasons[reason] = reasons.get(reason, 0) + 1
         return self.draft.commit(
-            refused={"counts": reasons, "files": [list(item) for item in refused]},
+            refused=dict(refused) if refused is not None else _refusals(self.refused()),
             rows=count,
             image_shape=list(self.image_shape),
             dtype=self.dtype.name,
@@ -243,7 +253,10 @@ def row_table(rows: Sequence[Mapping[str, Any]], first: int = 0) -> pa.Table:
 
 
 def write_subset(draft: Draft, cohort: Cohort, rows: np.ndarray, *, note: Mapping[str, Any]) -> Artifact:
-    """Copy the rows named, in that order, into a new cohort; their source rows go into `facts.source_row`."""
+    """Copy the rows named, in that order, into a new cohort; their source rows go into `facts.source_row`.
+
+    How much was refused at ingest is told by the new cohort as well: which part it would have fallen to is not known.
+    """
     writer = CohortWriter(draft, cohort.image_shape, cohort.pixels.dtype)
     step = max(1, (32 << 20) // max(1, cohort.pixels[:1].nbytes))
     for start in range(writer.chunks_done * step, len(rows), step):
@@ -255,7 +268,13 @@ def write_subset(draft: Draft, cohort: Cohort, rows: np.ndarray, *, note: Mappin
             )
             del record["row_id"]
         writer.append(cohort.pixels[part], records)
-    return writer.finish(note=note)
+    refused = cohort.artifact.manifest.get("refused", {}).get("counts", {})
+    return writer.finish(note=note, refused={"counts": dict(refused), "files": []})
+
+
+def _refusals(files: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What a manifest says of refusals: counts by reason, and each file with its reason."""
+    return {"counts": dict(Counter(reason for _, reason in files)), "files": [list(item) for item in files]}
 
 
 def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

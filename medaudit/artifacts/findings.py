@@ -76,6 +76,8 @@ class Counts(Record):
     flagged: int
     suspects: int
     patients_exposed: int  # distinct training patients named by flagged images
+    train_unread: int = 0  # images of T's source that were refused at ingest, and so not searched
+    holdout_unread: int = 0  # the same of H's source, where it is another one than T's
 
 
 class CohortTest(Record):

@@ -9,6 +9,7 @@ from pathlib import Path
 from medaudit.artifacts.store import write_whole
 from medaudit.errors import UsageProblem
 
+KEY_NAME = "medaudit.key"
 KEY_BYTES = 32
 
 

@@ -26,7 +26,6 @@ from medaudit.artifacts.makers import needed
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
-    ClusterLost,
     MedauditError,
     OutputExists,
     StorageFull,
@@ -179,8 +178,8 @@ def finished(out: Path, request: Request) -> Artifact | None:
 class Draft:
     """The hidden folder in which an artifact grows; use it as a context manager and end with `commit`.
 
-    A MedauditError discards it, because there is nothing to go on from; any other end (kill, Ctrl-C, full disk, lost
-    cluster) leaves it for the next call with the same request.
+    A MedauditError discards it unless it `keeps_draft`, because there is nothing to go on from; any other end (kill,
+    Ctrl-C, full disk) leaves it for the next call with the same request.
     """
 
     def __init__(self, out: Path, request: Request) -> None:
@@ -242,9 +241,7 @@ class Draft:
         try:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _storage_full(self.out) from None
-            if isinstance(error, MedauditError) and not isinstance(
-                error, StorageFull | OutputExists | ClusterLost
-            ):
+            if isinstance(error, MedauditError) and not error.keeps_draft:
                 shutil.rmtree(self.path, ignore_errors=True)
         finally:
             self._drop_lock()

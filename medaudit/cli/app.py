@@ -16,7 +16,7 @@ from medaudit.cli import audits, cohorts, evidence, keys, ledger, models, review
 from medaudit.cli.helping import Group, dress, names
 from medaudit.cli.needed import missing
 from medaudit.cli.refused import refused, unreadable_name
-from medaudit.cli.screen import show_error
+from medaudit.cli.screen import show_error, show_listed
 from medaudit.errors import MedauditError
 
 _INTERRUPTED = 130
@@ -73,6 +73,7 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code
     except MedauditError as error:
+        show_listed(error.listed, as_json="--json" in arguments)
         told(type(error).__name__, str(error), error.exit_code)
         return error.exit_code
     except typer.Exit as leave:

@@ -19,6 +19,7 @@ from medaudit.cli.options import (
     PatientColumn,
     PatientRegex,
     Quiet,
+    RefusedCsv,
     Seed,
     Source,
     Train,
@@ -44,6 +45,7 @@ def inspect(
     only_layout: OnlyLayout = False,
     file_column: FileColumn = None,
     patient_column: PatientColumn = None,
+    refused_csv: RefusedCsv = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -64,6 +66,7 @@ def inspect(
             progress=screen,
             only_layout=only_layout,
             columns=Columns(file_column, patient_column),
+            refused_csv=refused_csv,
         ),
         as_json=as_json,
         quiet=quiet,
@@ -98,9 +101,18 @@ def ingest(
         typer.Option(
             "--key",
             metavar="FILE",
-            help="Key of the pseudonyms; made beside --out when absent. Keep it secret.",
+            help="Key of the pseudonyms; made next to --out when absent. Keep it secret. The identity file, which "
+            "says what the pseudonyms stand for, is kept next to it.",
         ),
     ] = None,
+    accept_refused: Annotated[
+        bool,
+        typer.Option(
+            "--accept-refused",
+            help="Go on when more than 5 % of the images cannot be read; they are not searched.",
+        ),
+    ] = False,
+    refused_csv: RefusedCsv = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Processes; all cores if unset.")
     ] = None,
@@ -134,6 +146,8 @@ def ingest(
             progress=screen,
             only_layout=only_layout,
             columns=Columns(file_column, patient_column),
+            accept_refused=accept_refused,
+            refused_csv=refused_csv,
         ),
         as_json=as_json,
         quiet=quiet,

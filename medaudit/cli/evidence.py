@@ -11,6 +11,7 @@ from medaudit.cli.options import (
     CopyNetwork,
     Device,
     Forbid,
+    IdentityFile,
     Json,
     LedgerOption,
     Out,
@@ -70,6 +71,7 @@ def report(
         ),
     ] = None,
     forbid: Forbid = None,
+    identities: IdentityFile = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: names the flags it cleared.")
     ] = None,
@@ -108,6 +110,7 @@ def report(
                 key,
             ),
             forbid=forbid,
+            identities=identities,
             review=review,
             key=key,
             progress=screen,
@@ -169,6 +172,7 @@ def release(
     ] = False,
     copy_network: CopyNetwork = None,
     forbid: Forbid = None,
+    identities: IdentityFile = None,
     review: Annotated[
         Path | None, typer.Option("--review", help="Folder of `review --apply`: flags that people cleared.")
     ] = None,
@@ -231,6 +235,7 @@ def release(
             holdout=holdout,
             copy_network=copy_network,
             forbid=forbid,
+            identities=identities,
             review=review,
             key=key,
             device=device,

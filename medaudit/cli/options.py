@@ -76,6 +76,14 @@ PatientRegex = Annotated[
         help="Regular expression whose first group is the patient, on file names.",
     ),
 ]
+RefusedCsv = Annotated[
+    Path | None,
+    typer.Option(
+        "--refused-csv",
+        metavar="FILE",
+        help="Write the names of all files that cannot be read, with the reason of each. They may identify patients.",
+    ),
+]
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="A folder made by ingest.")]
 Train = Annotated[
     Path, typer.Option("--train", metavar="FOLDER", help="Training cohort T: all of the model's patients.")
@@ -123,6 +131,14 @@ Forbid = Annotated[
     Path | None,
     typer.Option(
         "--forbid", metavar="FILE", help="A text file of words, one a line, that no file written may hold."
+    ),
+]
+IdentityFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--identities",
+        metavar="FILE",
+        help="Identity file of ingest: no file written may hold a name of it. Found next to T and H if not given.",
     ),
 ]
 Memory = Annotated[

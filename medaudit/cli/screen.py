@@ -8,7 +8,7 @@ import math
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -137,6 +137,12 @@ def _wrapped(line: str, width: int) -> str:
     return textwrap.fill(
         line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def show_listed(lines: Sequence[str], *, as_json: bool) -> None:
+    """Print on stdout what an error found out, such as the files refused, before the error is told; not in JSON."""
+    if lines and not as_json:
+        show("", Outcome(tuple(lines)), as_json=False)
 
 
 def show_error(name: str, message: str, exit_code: int, *, as_json: bool, command: str | None = None) -> None:

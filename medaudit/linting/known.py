@@ -15,13 +15,15 @@ _DIGEST_DIGITS = (32, 40, 64)  # MD5, SHA-1, SHA-256
 class Known:
     """`words` of names and those a site forbids; `digests` as raw bytes; `blocks` of real films.
 
-    `strict`: any hash that is not the output's own is refused, whosever it is.
+    `strict`: any hash that is not the output's own is refused, whosever it is. `nameless`: how many source files of
+    the real cohorts have names that are not known here, and cannot be looked for.
     """
 
     words: Words = field(default_factory=Words, repr=False)
     digests: frozenset[bytes] = field(default=frozenset(), repr=False)
     blocks: Blocks | None = field(default=None, repr=False)
     strict: bool = False
+    nameless: int = 0
 
     def strictly(self, strict: bool = True) -> "Known":
         """The same, with every hash refused that is not the output's own; or not."""

@@ -17,6 +17,7 @@ from medaudit.artifacts.findings import (
     VarietyRecord,
 )
 from medaudit.artifacts.second_looks import WithoutFlags
+from medaudit.artifacts.store import Artifact
 from medaudit.config import AuditSettings
 from medaudit.protocol.closeness import DETECTOR, Beside
 from medaudit.protocol.controls import Evidence
@@ -26,6 +27,7 @@ from medaudit.protocol.generative import Generated
 from medaudit.protocol.grounds import grounds_of
 from medaudit.protocol.reidentification import Related
 from medaudit.protocol.sides import Side
+from medaudit.readers.refusals import unread
 from medaudit.stats.agreement import agreement, agreement_sentence
 from medaudit.stats.bounds import hidden_copies, model_rate_upper, sources_needed
 from medaudit.stats.duplicates import Variety, variety
@@ -145,13 +147,18 @@ def _generative(case: Case) -> list[str]:
 def _unread(case: Case) -> list[str]:
     """Training files that were refused matter when a model from elsewhere may have seen them."""
     source = case.train.cohort.artifact
-    unread = sum(source.manifest["refused"].get("counts", {}).values())
-    if not unread or case.synthetic.cohort.artifact.lineage.get("train") == source.id:
+    count = refused_images(source)
+    if not count or case.synthetic.cohort.artifact.lineage.get("train") == source.id:
         return []
     return [
-        f"{unread:,} files of the training source could not be read; if the model was trained on them elsewhere, "
+        f"{count:,} files of the training source could not be read; if the model was trained on them elsewhere, "
         "copies of them cannot be found."
     ]
+
+
+def refused_images(cohort: Artifact) -> int:
+    """Images that were refused when the source of a cohort was ingested; files that are no image do not count."""
+    return unread(cohort.manifest.get("refused", {}).get("counts", {}))
 
 
 def _known_again(case: Case) -> list[str]:
@@ -166,6 +173,10 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
     exposed = {
         int(person) for seen in examined for person in case.train.groups[seen.found.row[seen.judged.flagged]]
     }
+    train, holdout = case.train.cohort.artifact, case.holdout.cohort.artifact
+    one_source = train.lineage.get("cohort") is not None and train.lineage["cohort"] == holdout.lineage.get(
+        "cohort"
+    )
     return Counts(
         synthetic=len(case.synthetic),
         train_images=len(case.train),
@@ -175,6 +186,8 @@ def _counts(case: Case, examined: Sequence[Examined]) -> Counts:
         flagged=int(flagged.sum()),
         suspects=int((suspect & ~flagged).sum()),
         patients_exposed=len(exposed),
+        train_unread=refused_images(train),
+        holdout_unread=0 if one_source else refused_images(holdout),
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls
+from medaudit.artifacts.findings import AUDIT_JSON, MATCHES, Audit, Controls, Counts
 from medaudit.artifacts.image_counts import ImageCounts, Unused, of_audit
 from medaudit.protocol.utility import utility_line
 from medaudit.stats.counted import counted
@@ -19,6 +19,7 @@ def summary(record: Audit, out: Path, beside: Unused | None = None) -> tuple[str
         f"{counts.patients_exposed:,} of {counts.train_patients:,} training patients named",
         f"searched against all {counts.train_images:,} images of {counts.train_patients:,} training patients; "
         f"unseen people: {counts.holdout_patients:,} held-out patients ({counts.holdout_images:,} images)",
+        *_unread(counts),
         f"false alarms: {controls.negative.count:,} of {controls.negative.of:,} unseen people",
         _planted(controls),
         *_generative(controls),
@@ -47,6 +48,13 @@ def _others(images: ImageCounts) -> list[str]:
     if images.refused:
         parts.append(f"{counted(images.refused, 'file')} of its source could not be read")
     return [f"{images.searched:,} images of this cohort searched; {'; '.join(parts)}"] if parts else []
+
+
+def _unread(counts: Counts) -> list[str]:
+    """Images of the real side that could not be read at ingest."""
+    sides = ((counts.train_unread, "training"), (counts.holdout_unread, "held-out"))
+    parts = [f"{count:,} of the {side} source" for count, side in sides if count]
+    return [f"not searched, because they could not be read: {', '.join(parts)} (images)"] if parts else []
 
 
 def _as(record: Audit) -> str:

@@ -25,6 +25,7 @@ class Plan:
     readable: int  # films whose header raises no objection
     facts: dict[str, Any]
     warnings: list[str]
+    refused: list[tuple[str, str]] | None = None  # (name, reason); not known of a plan that was kept
 
 
 def make_plan(
@@ -41,10 +42,12 @@ def make_plan(
     Films are never enlarged: `size` gives way to the largest side found, the long one for padding and the
     short one for cropping and squashing. `depth` auto takes 16 bits where one film has more than 8.
     """
+    refused = None
     if kept_at.exists():
         body = json.loads(kept_at.read_text())
     else:
         found = survey(listing, workers, progress)
+        refused = found.refused_files
         deep = depth == "16" or (depth == "auto" and found.bits > 8)
         body = {
             "size": max(1, min(size, found.longest if fit == "pad" else found.shortest)),
@@ -63,4 +66,4 @@ def make_plan(
         dtype=body["dtype"],
         source_bytes=max((array.film_bytes for array in listing.arrays), default=0),
     )
-    return Plan(recipe, body["readable"], body["facts"], body["warnings"])
+    return Plan(recipe, body["readable"], body["facts"], body["warnings"], refused)

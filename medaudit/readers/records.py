@@ -111,6 +111,19 @@ def view_word(text: str | None) -> str | None:
     return _VIEWS.get(letters, "OTHER")
 
 
+# Words for a split, with a number or without. Any other text in that place could be anything, also a name.
+_SPLIT = re.compile(
+    r"(?:train(?:ing)?|val(?:id|idate|idation)?|dev(?:el|elopment)?|test(?:ing)?|hold[_-]?out|held[_-]?out|fold|part|split)?"
+    r"[ _-]?\d{0,3}",
+    re.IGNORECASE,
+)
+
+
+def split_word(text: str | None) -> str | None:
+    """The split that a source names, where the word is a usual one; any other text becomes `other`."""
+    return None if not text else text if _SPLIT.fullmatch(text) else "other"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One film of a source. `file` is its name relative to the source; `refuse` a reason known from the listing."""
@@ -149,10 +162,13 @@ class Film:
 
 
 def fill(entry: Entry, look: Look, *, header_patient: bool = True) -> Entry:
-    """`entry` with patient, study and view from the header where the listing named none; the patient's id tidied."""
+    """`entry` with patient, study and view from the header where the listing named none; the patient's id tidied, the
+    split as a usual word.
+    """
     return replace(
         entry,
         patient=patient_id(entry.patient) or (patient_id(look.patient) if header_patient else None),
         study=entry.study or look.study,
         view=entry.view or look.view,
+        split=split_word(entry.split),
     )

@@ -3,6 +3,8 @@
 A reason holds nothing of the file itself: no name, no tag value.
 """
 
+from collections.abc import Mapping
+
 EMPTY_FILE = "zero bytes"
 NO_PERMISSION = "no permission to read"
 MISSING_FILE = "listed but missing"
@@ -64,6 +66,10 @@ REASONS = frozenset(
 # them: RSNA and SIIM ship their films as secondary captures.
 ACCEPTABLE = frozenset({SECONDARY_CAPTURE, OTHER_MODALITY, LOCALIZER})
 
+# Copies of a file that is read, and what is no image: every other file refused is an image that is not searched.
+_COPIES = frozenset({DUPLICATE, DUPLICATE_OTHER_PATIENT})
+_NO_IMAGES = frozenset({STRUCTURED_REPORT, PRESENTATION_STATE, KEY_OBJECTS, OTHER_OBJECT, DICOM_DIRECTORY})
+
 
 class Refused(Exception):  # a result that is counted, no error
     """A file that is not read; `reason` is one of REASONS."""
@@ -78,10 +84,20 @@ class Refused(Exception):  # a result that is counted, no error
         return (Refused, (self.reason,))
 
 
-def counted(counts: dict[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """`3 refused: 2 no pixels, 1 colour`, most frequent first, then by name; `0 refused` for none."""
     parts = [
         f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
     total = sum(counts.values())
     return f"{total} refused: {', '.join(parts)}" if parts else "0 refused"
+
+
+def unread(counts: Mapping[str, int]) -> int:
+    """How many images were refused, of counts by reason: files that are no image and duplicates are not among them."""
+    return sum(count for reason, count in counts.items() if reason not in _COPIES | _NO_IMAGES)
+
+
+def images(counts: Mapping[str, int], read: int) -> int:
+    """How many images there are: `read`, refused, and duplicates, which count as read."""
+    return read + unread(counts) + sum(counts.get(reason, 0) for reason in _COPIES)

@@ -4,55 +4,97 @@ Axes: n films of a chunk that stay, (Y, X) pixels.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medaudit.artifacts.identities import identity_line
 from medaudit.artifacts.pseudonyms import pseudonym
 from medaudit.readers import refusals
 from medaudit.readers.batch import DIGEST_BYTES, NO_DIGEST, Outcome, Recipe
+from medaudit.readers.records import Entry
 
 _OWNER = 8  # bytes of a ledger record
 
 
-def settle(
-    chunk: Sequence[Outcome], ledger: "Ledger", key: bytes | None, recipe: Recipe
-) -> tuple[np.ndarray, list[dict[str, Any]], list[tuple[str, str]]]:
-    """Pixels (n, Y, X) and rows of a chunk under pseudonyms, and (file, reason) of its refusals.
+@dataclass(frozen=True)
+class Names:
+    """How a cohort names what its source names, so that no name and no id of the source stands in it.
 
-    Without a key (synthetic films) rows name no patient. The first of two equal files stays.
+    Under a key: keyed pseudonyms. Without one (synthetic images): files by their place in the source, because an image
+    may be called after the patient whose report was its prompt; patients and studies are left out.
     """
-    rows = [_pseudonymous(read.row, key) if read.row else None for read in chunk]
-    owners = [row["patient"] if row else None for row in rows]
+
+    key: bytes | None
+    source: str  # digest of the source, hex
+
+    def file(self, name: str, place: int) -> str:
+        """The name of the source's file number `place`."""
+        if self.key is None:
+            return f"source-{self.source[:8]}/{place:07d}"
+        return pseudonym(self.key, shown(name), kind="file")
+
+    def row(self, row: Mapping[str, Any], place: int) -> tuple[dict[str, Any], list[str]]:
+        """The row with these names, and the lines for the identity file that say which patient and study they are."""
+        named = {**row, "file": self.file(row["file"], place), "patient": None, "study": None}
+        lines: list[str] = []
+        if self.key is None:
+            return named, lines
+        patient, study = (shown(row[part]) if row[part] else None for part in ("patient", "study"))
+        if patient:
+            named["patient"] = pseudonym(self.key, patient)
+            lines.append(identity_line("patient", named["patient"], patient))
+        if study:
+            # a study's number may be unique only together with its patient
+            named["study"] = pseudonym(self.key, f"{patient or ''}\x1f{study}", kind="study")
+            whose = {"patient": named["patient"]} if patient else {}
+            lines.append(identity_line("study", named["study"], study, **whose))
+        return named, lines
+
+    def files(self, entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+        """(name in the cohort, name in the source as text) of every file of a source, refused or not."""
+        for place, entry in enumerate(entries):
+            yield self.file(entry.file, place), shown(entry.file)
+
+
+def shown(name: str) -> str:
+    """A name as text that any record can hold: bytes that are no UTF-8 become \\udcXX."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A chunk as the cohort takes it: pixels (n, Y, X), n rows, (file, reason) of its refusals, all under its names.
+
+    `identities` are the lines that say what the names stand for.
+    """
+
+    pixels: np.ndarray
+    rows: list[dict[str, Any]]
+    refused: list[tuple[str, str]]
+    identities: list[str]
+
+
+def settle(chunk: Sequence[Outcome], ledger: "Ledger", names: Names, recipe: Recipe) -> Settled:
+    """A chunk of films with pseudonyms for names; the first of two equal files stays."""
+    first = ledger.entries
+    named = [names.row(read.row, first + i) if read.row else None for i, read in enumerate(chunk)]
+    owners = [one[0]["patient"] if one else None for one in named]
     doubles = ledger.enter([read.digest for read in chunk], owners)
     reasons = [read.reason or double for read, double in zip(chunk, doubles, strict=True)]
     kept = [i for i, reason in enumerate(reasons) if reason is None]
     pixels = np.zeros((len(kept), recipe.size, recipe.size), np.dtype(recipe.dtype))
     for position, i in enumerate(kept):
         pixels[position] = chunk[i].pixels
-    refused = [(_shown(read.file), reason) for read, reason in zip(chunk, reasons, strict=True) if reason]
-    return pixels, [row for i in kept if (row := rows[i]) is not None], refused
-
-
-def _shown(name: str) -> str:
-    """A file's name as text that any record can hold: bytes that are no UTF-8 become \\udcXX."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _pseudonymous(row: dict[str, Any], key: bytes | None) -> dict[str, Any]:
-    """The row with pseudonyms for ids."""
-    row = {**row, "file": _shown(row["file"])}
-    patient, study = row["patient"], row["study"]
-    if key is None:
-        return {**row, "patient": None, "study": None}
-    return {
-        **row,
-        "patient": pseudonym(key, patient) if patient else None,
-        # a study's number may be unique only together with its patient
-        "study": pseudonym(key, f"{patient or ''}\x1f{study}", kind="study") if study else None,
-    }
+    return Settled(
+        pixels,
+        [one[0] for i in kept if (one := named[i]) is not None],
+        [(names.file(chunk[i].file, first + i), reason) for i, reason in enumerate(reasons) if reason],
+        [line for one in named if one is not None for line in one[1]],
+    )
 
 
 class Ledger:
@@ -64,6 +106,7 @@ class Ledger:
     def __init__(self, path: Path, entries_done: int) -> None:
         record = DIGEST_BYTES + _OWNER
         known = path.read_bytes()[: entries_done * record] if path.exists() else b""
+        self.entries = len(known) // record  # how many were entered
         self._seen: dict[bytes, bytes] = {}
         for start in range(0, len(known), record):
             self._first_owner(
@@ -89,6 +132,7 @@ class Ledger:
             stream.write(b"".join(records))
             stream.flush()
             os.fsync(stream.fileno())
+        self.entries += len(records)
         return reasons
 
     def _first_owner(self, digest: bytes, owner: bytes) -> bytes | None:

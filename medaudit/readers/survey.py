@@ -24,10 +24,14 @@ _SHARED_PART = 0.5
 
 @dataclass
 class Survey:
-    """Counts over the films of a source. `examples` names one file of each (coding, bits)."""
+    """Counts over the films of a source. `examples` names one file of each (coding, bits).
+
+    `refused_files` are (name, reason), for the user's own screen; they are in no facts.
+    """
 
     films: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    refused_files: list[tuple[str, str]] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     modalities: Counter[str] = field(default_factory=Counter)
     polarities: Counter[str] = field(default_factory=Counter)
@@ -187,6 +191,7 @@ def _count_all(
         found.films += 1
         if isinstance(look, str):
             found.refused[look] += 1
+            found.refused_files.append((entry.file, look))
             continue
         _count(found, fill(entry, look, header_patient=listing.header_patient), look)
 

@@ -53,7 +53,7 @@ def _at_hand(summary: Summary) -> list[Block]:
         return [Paragraph(text=said)]
     roles = [cohort.role for cohort in summary.cohorts]
     table = Table(
-        caption="What the cohorts hold, in images; refused are files, counted where a cohort was read from its source. "
+        caption="What the cohorts hold, in images; refused are files of its source, counted before it was split. "
         f"The shareable edition shows no count under {SMALLEST_CELL}, nor a second one that would give it away.",
         columns=("What", "Value", *(_ROLES[role] for role in roles)),
         rows=tuple(

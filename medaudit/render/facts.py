@@ -55,6 +55,8 @@ class CountFacts(Aggregate):
     flagged: int
     suspects: int
     patients_exposed: int
+    train_unread: int = 0
+    holdout_unread: int = 0
 
 
 class CohortTestFacts(Aggregate):

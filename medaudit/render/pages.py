@@ -6,7 +6,7 @@ from medaudit.render import wording as say
 from medaudit.render.changes import changes
 from medaudit.render.charts import leak_chart, power_figure, ratio_chart
 from medaudit.render.document import Block, Bullets, Paragraph, Section
-from medaudit.render.facts import AuditFacts, ExtractionFacts, Summary
+from medaudit.render.facts import AuditFacts, CountFacts, ExtractionFacts, Summary
 from medaudit.render.key_numbers import key_numbers, leading
 from medaudit.render.reviewed import review_section
 from medaudit.render.second_page import conditions, next_steps, not_tested, sign_off, withheld
@@ -95,7 +95,7 @@ def checked(summary: Summary) -> Section:
                 f"{say.counted(counts.holdout_images, 'image')} of "
                 f"{say.counted(counts.holdout_patients, 'unseen patient')}"
                 f"{' from the same source' if audit.one_source else ''}. "
-                f"Nothing on the real side was sampled. "
+                f"Nothing on the real side was sampled{_unread(counts)}. "
                 f"Copies were looked for with {say.counted(len(audit.detectors), 'detector')}: "
                 f"{say.joined([detector.name for detector in audit.detectors])}."
             )
@@ -117,6 +117,16 @@ def checked(summary: Summary) -> Section:
             )
         )
     return Section(title="What was checked", blocks=tuple(blocks), page="first")
+
+
+def _unread(counts: CountFacts) -> str:
+    """What of the real side was not searched: images that were refused when their source was read."""
+    sides = ((counts.train_unread, "training"), (counts.holdout_unread, "held-out"))
+    parts = [f"{say.counted(count, 'more image')} of the {side} source" for count, side in sides if count]
+    if not parts:
+        return ""
+    verb = "was" if sum(count for count, _ in sides) == 1 else "were"
+    return f", but {' and '.join(parts)} could not be read and {verb} not searched"
 
 
 def reasons(summary: Summary) -> Section:

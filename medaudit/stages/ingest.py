@@ -1,33 +1,29 @@
 """ingest: films of any layout → a cohort with keyed pseudonyms, every refusal named and counted.
 
 Memory: 170 MiB a process; in the parent twice `workers + 2` chunks of at most 8 MiB of pixels (one process: two
-chunks) and 1.2 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
+chunks) and 1.8 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
 Nothing grows with the pixels of the cohort.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from medaudit.artifacts.authentication import KEY_NAME
-from medaudit.artifacts.cohort import CohortWriter, open_cohort
-from medaudit.artifacts.pseudonyms import key_fingerprint, load_or_make_key, pseudonym
+from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.identities import Identities, drop_gathered, identities_path
+from medaudit.artifacts.pseudonyms import KEY_NAME, key_fingerprint, load_or_make_key, pseudonym
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
-from medaudit.errors import NothingReadable, UsageProblem
+from medaudit.errors import UsageProblem
 from medaudit.progress import SILENT, Progress
-from medaudit.readers import notes
-from medaudit.readers.batch import read_all
 from medaudit.readers.layouts import Columns, Listing, list_source
 from medaudit.readers.left import refuse_left
-from medaudit.readers.plan import make_plan
 from medaudit.readers.pool import Workers, worker_count
-from medaudit.readers.refusals import counted
-from medaudit.readers.settle import Ledger, settle
+from medaudit.readers.refusals import counted, unread
+from medaudit.readers.settle import Names
 from medaudit.readers.survey import films_per_patient
 from medaudit.stages.inspect import patients_line, screen_notes
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.reading import Job, make
+from medaudit.stages.refusals import check_csv
 
 
 def run(
@@ -47,16 +43,22 @@ def run(
     *,
     only_layout: bool = False,
     columns: Columns = Columns(),  # noqa: B008 - frozen
+    accept_refused: bool = False,
+    refused_csv: Path | None = None,
 ) -> Outcome:
     """Read every film of `source` into a cohort at `out`; the same bytes for any number of workers.
 
-    Raises SourceMissing, LayoutUnknown, UsageProblem, OutputExists; ImagesLeft where the layout leaves images that
-    could be read, unless `only_layout`; NothingReadable when all was refused.
+    What the pseudonyms stand for goes into the identity file next to the key. `refused_csv` takes the names of the
+    files that were refused. Raises SourceMissing, LayoutUnknown, UsageProblem, OutputExists; ImagesLeft where the
+    layout leaves images that could be read, unless `only_layout`; NothingReadable when all was refused; TooManyRefused
+    when more than 5 % of the images were and `accept_refused` is not given.
     """
     _check(origin, size, fit, depth)
+    check_csv(refused_csv, source, out)
     listing = list_source(source, layout, manifest, patient_regex, columns)
     refuse_left(listing, only_layout)
-    secret = load_or_make_key(key or out.parent / KEY_NAME) if origin == "real" else None  # synthetic: nobody
+    key = key or out.parent / KEY_NAME
+    secret = load_or_make_key(key) if origin == "real" else None  # synthetic: nobody
     settings = {
         "origin": origin,
         "layout": listing.layout,
@@ -67,46 +69,20 @@ def run(
         "key": key_fingerprint(secret) if secret else None,
         # keyed, so that the manifest cannot be used to tell whether somebody's files were in the source
         "source": pseudonym(secret, listing.digest, kind="source") if secret else listing.digest,
+        "names": "keyed" if secret else "by place",
     }
     request = Request("cohort", settings, seed)
+    kept = identities_path(key)
+    job = Job(source, listing, Names(secret, listing.digest), refused_csv, accept_refused, progress)
     artifact = finished(out, request)
     if artifact is None:
         count = worker_count(workers, len(listing.entries), listing.size_bytes)
-        with Draft(out, request) as draft, Workers(count) as used:
-            artifact = _make(draft, listing, secret, used, source, progress)
-    return _outcome(artifact, size, listing)
-
-
-def _make(
-    draft: Draft, listing: Listing, key: bytes | None, workers: Workers, source: Path, progress: Progress
-) -> Artifact:
-    asked = draft.request.settings
-    plan = make_plan(
-        draft.scratch("plan.json"), listing, asked["size"], asked["fit"], asked["depth"], workers, progress
-    )
-    if not plan.readable:
-        raise NothingReadable(f"nothing in {source} can be read; {counted(plan.facts['refused'])}")
-    recipe = plan.recipe
-    writer = CohortWriter(draft, (recipe.size, recipe.size), np.dtype(recipe.dtype))
-    ledger = Ledger(draft.scratch("seen.bin"), writer.chunks_done * recipe.chunk)
-    refused: Counter[str] = Counter()
-    progress.start("films", len(listing.entries))
-    progress.advance(min(writer.chunks_done * recipe.chunk, len(listing.entries)))
-    for chunk in read_all(listing, recipe, workers, writer.chunks_done):
-        pixels, rows, reasons = settle(chunk, ledger, key, recipe)
-        writer.append(pixels, rows, reasons)
-        refused.update(reason for _, reason in reasons)
-        progress.advance(len(chunk), refused=refused.total())
-    if not writer.rows_done:
-        raise NothingReadable(f"nothing in {source} can be read; {counted(refused)}")
-    note = {
-        "origin": asked["origin"],
-        "role": "synthetic" if asked["origin"] == "synthetic" else "all",
-        "layout": listing.layout,
-        "source_facts": plan.facts,
-        "warnings": (plan.warnings if key is not None else []) + notes.warnings(writer.rows()),
-    }
-    return writer.finish(note=note)
+        with Draft(out, request) as draft, Identities(kept, out) as known, Workers(count) as used:
+            artifact = make(job, draft, known, used)
+    else:
+        drop_gathered(kept, out)
+    refused = job.tell(job.named(artifact.manifest["refused"]["files"]))
+    return _outcome(artifact, size, listing, kept, refused, refused_csv)
 
 
 def _check(origin: str, size: int, fit: str, depth: str) -> None:
@@ -120,14 +96,22 @@ def _check(origin: str, size: int, fit: str, depth: str) -> None:
         raise UsageProblem("--size lies between 8 and 4096 pixels")
 
 
-def _outcome(artifact: Artifact, asked: int, listing: Listing) -> Outcome:
+def _outcome(
+    artifact: Artifact,
+    asked: int,
+    listing: Listing,
+    kept: Path,
+    refused: tuple[str, ...],
+    refused_csv: Path | None,
+) -> Outcome:
     cohort = open_cohort(artifact.path, verify=False)
     manifest = artifact.manifest
-    refused, size = manifest["refused"]["counts"], cohort.image_shape[0]
+    counts, size = manifest["refused"]["counts"], cohort.image_shape[0]
     patients = films_per_patient(cohort.patients)
     lines = [
         f"layout: {manifest['layout']} ({listing.why})",
-        f"{len(cohort)} read, {counted(refused)}",
+        f"{len(cohort)} read, {counted(counts)}",
+        *refused,
         f"{size} x {size} px, {cohort.pixels.dtype.name}",
     ]
     if size < asked:
@@ -136,6 +120,16 @@ def _outcome(artifact: Artifact, asked: int, listing: Listing) -> Outcome:
         lines.append(f"patients: {patients_line(patients)}")
     notes = dict.fromkeys((*manifest["warnings"], *screen_notes(listing)))
     lines += [f"note: {text}" for text in notes]
-    kept = {name: manifest[name] for name in ("layout", "source_facts", "warnings", "image_shape", "dtype")}
-    data = {"cohort": artifact.id, "read": len(cohort), "refused": refused, "patients": patients, **kept}
+    what = "names of files, patients and studies" if manifest["origin"] == "real" else "names of files"
+    lines.append(f"{what}: {kept}, and nowhere else; it stays inside, like the key")
+    data = {
+        "cohort": artifact.id,
+        "read": len(cohort),
+        "refused": counts,
+        "unread": unread(counts),
+        "patients": patients,
+        "identities": str(kept),
+        "refused_csv": str(refused_csv) if refused_csv else None,
+        **{name: manifest[name] for name in ("layout", "source_facts", "warnings", "image_shape", "dtype")},
+    }
     return Outcome(tuple(lines), data, artifact.path)

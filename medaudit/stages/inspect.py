@@ -9,8 +9,10 @@ from medaudit.readers.layouts import Columns, Listing, list_source
 from medaudit.readers.left import left_line
 from medaudit.readers.pool import Workers, worker_count
 from medaudit.readers.refusals import counted
+from medaudit.readers.settle import shown
 from medaudit.readers.survey import Survey, survey, try_codings
 from medaudit.stages.outcome import Outcome
+from medaudit.stages.refusals import check_csv, listed, objection, too_many, write_csv
 
 
 def run(
@@ -23,11 +25,14 @@ def run(
     *,
     only_layout: bool = False,
     columns: Columns = Columns(),  # noqa: B008 - frozen
+    refused_csv: Path | None = None,
 ) -> Outcome:
-    """Read headers only, and decode one film of each coding. Raises SourceMissing, LayoutUnknown, NothingReadable.
+    """Read headers only, and decode one film of each coding. `refused_csv` takes the names of the files refused.
 
-    `only_layout`: what the layout leaves is meant to be left, and no note says that ingest would stop for it.
+    `only_layout`: what the layout leaves is meant to be left, and no note says that ingest would stop for it. Raises
+    SourceMissing, LayoutUnknown, and NothingReadable, with all that was found out, where no file can be read.
     """
+    check_csv(refused_csv, source)
     listing = list_source(source, layout, manifest, patient_regex, columns)
     with Workers(worker_count(workers, len(listing.entries), listing.size_bytes)) as used:
         found = survey(listing, used, progress)
@@ -44,17 +49,25 @@ def run(
         "links_outside": listing.links_outside,
         "warnings": [*listing.warnings, *found.warnings()],
     }
-    lines = _lines(listing, found, data)
+    refused = [(shown(name), reason) for name, reason in found.refused_files]
+    write_csv(refused_csv, refused)
+    lines = _lines(listing, found, data, listed(refused, refused_csv))
     left = left_line(listing)
     if left and not only_layout:
         lines.append(f"note: {left}; ingest stops there unless --only-layout is given")
+    if (problem := objection(source, found.refused, found.readable, accepted=True)) is not None:
+        problem.listed = tuple(lines)
+        raise problem
     return Outcome(tuple(lines), data)
 
 
-def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str]:
+def _lines(
+    listing: Listing, found: Survey, data: Mapping[str, Any], refused: tuple[str, ...] = ()
+) -> list[str]:
     lines = [
         f"layout: {listing.layout} ({listing.why})",
         f"films: {found.readable} of {found.films} readable by their headers, {counted(found.refused)}",
+        *refused,
         f"patients: {patients_line(data['films_per_patient'])}",
         f"views: {_counts(data['views'])}",
         f"formats: {_counts(data['formats'])}",
@@ -72,6 +85,8 @@ def _lines(listing: Listing, found: Survey, data: Mapping[str, Any]) -> list[str
         )
     if listing.ignored:
         lines.append(f"passed over, by ending: {_counts(listing.ignored)}")
+    if too_many(found.refused, found.readable) and found.readable:
+        lines.append("ingest stops at so many refused images unless --accept-refused is given")
     return lines + [f"note: {text}" for text in dict.fromkeys((*data["warnings"], *screen_notes(listing)))]
 
 

@@ -1,10 +1,13 @@
 """What the linter knows of the real side, and its one call per command: before a report or a release is in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medaudit.artifacts.cohort import Cohort, open_cohort
+from medaudit.artifacts.identities import identities_path, read_identities
+from medaudit.artifacts.pseudonyms import KEY_NAME
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import CohortMismatch, ReportLeak, SourceMissing, UsageProblem
 from medaudit.regular import read_regular
@@ -28,15 +31,30 @@ def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Coho
     return [cohort for _, cohort in opened]
 
 
-def known_of(lineage: Mapping[str, str], paths: Iterable[Path], forbid: Path | None = None) -> "Known":
-    """What must not go out: ids of T and H, what stands in those given, and the words of the file `forbid`."""
+def known_of(
+    lineage: Mapping[str, str],
+    paths: Iterable[Path],
+    forbid: Path | None = None,
+    identities: Path | None = None,
+) -> "Known":
+    """What must not go out: ids of T and H, what stands in those given, and the words of the file `forbid`.
+
+    `identities`: what the pseudonyms stand for; looked for next to the cohorts where it is not given.
+    """
     from medaudit.linting import real
 
     ids = [lineage[role] for role in _REAL if role in lineage]
-    return real.known_of(ids, real_cohorts(lineage, paths), _forbidden(forbid))
+    cohorts = real_cohorts(lineage, paths)
+    return real.known_of(ids, cohorts, _forbidden(forbid), _identities(cohorts, identities))
 
 
-def known_of_site(evidence: Evidence, site: Site, edition: str, forbid: Path | None = None) -> "Known":
+def known_of_site(
+    evidence: Evidence,
+    site: Site,
+    edition: str,
+    forbid: Path | None = None,
+    identities: Path | None = None,
+) -> "Known":
     """The same for a report, of the real cohorts that the site gave.
 
     Ids of T and H cover keyed pseudonyms and tell nobody outside; the confidential edition prints them.
@@ -46,8 +64,28 @@ def known_of_site(evidence: Evidence, site: Site, edition: str, forbid: Path | N
     lineage = evidence.lineage()
     ids = [lineage[role] for role in _REAL if role in lineage]
     cohorts = [cohort for role, cohort in site.opened(evidence) if role in _REAL]
-    known = real.known_of(ids, cohorts, _forbidden(forbid), blocks=False)
+    said = _identities(cohorts, identities)
+    known = real.known_of(ids, cohorts, _forbidden(forbid), said, blocks=False)
     return known.without(ids) if edition == "confidential" else known
+
+
+def not_looked_for(known: "Known") -> tuple[str, ...]:
+    """A line for the screen where names of source files could not be looked for."""
+    if not known.nameless:
+        return ()
+    return (
+        f"not looked for: the names of {known.nameless:,} files of the real cohorts; give --identities with the "
+        "identity file that `ingest` wrote next to the key",
+    )
+
+
+def _identities(cohorts: Iterable[Cohort], path: Path | None) -> Iterator[tuple[str, str, str]]:
+    """What pseudonyms stand for, of the file given or of those where `ingest` leaves it, next to the cohorts."""
+    if path is not None:
+        return read_identities(path)
+    folders = {cohort.artifact.path.absolute().parent for cohort in cohorts}
+    places = [identities_path(folder / KEY_NAME) for folder in sorted(folders)]
+    return chain.from_iterable(read_identities(place) for place in places if place.is_file())
 
 
 def lint_release(folder: Path, known: "Known", own: Iterable[str]) -> None:

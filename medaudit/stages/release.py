@@ -57,6 +57,7 @@ def run(
     key: Path | None = None,
     progress: Progress = SILENT,
     begin: Begin | None = None,
+    identities: Path | None = None,
 ) -> Outcome:
     """Write the cleared rows of S to `out`; `review`: people's decisions on the audit's flags.
 
@@ -65,9 +66,10 @@ def run(
     key, whose `passphrase` is asked for when it has one; `key`: the site's key, which the audit carries a code of,
     looked for beside S and A where it is not given; `copy_network`: the encoder that the audit was given by path.
     Every file is looked through before it is put in place: for films and file names of `train` and `holdout`, where
-    given, and for the words of the file `forbid`. Raises ReportLeak when one holds what it must not, CohortMismatch for
-    an audit of another cohort, NotReleasable for any verdict but release-supported (exit code 10 or 20), UsageProblem
-    for options that do not fit, KeyProblem. `begin`: the ledger that the audit was made under (stages/recorded).
+    given, for what stands in the file `identities`, and for the words of the file `forbid`. Raises ReportLeak when one
+    holds what it must not, CohortMismatch for an audit of another cohort, NotReleasable for any verdict but
+    release-supported (exit code 10 or 20), UsageProblem for options that do not fit, KeyProblem. `begin`: the ledger
+    that the audit was made under (stages/recorded).
     """
     options: dict[str, Any] = {
         "format": format,
@@ -114,7 +116,7 @@ def run(
     before = record.ledger.released_before if record.ledger is not None else 0
     if len(rows) + before != record.counts.synthetic or set(searched_images(artifact)) != set(rows.tolist()):
         raise CohortMismatch(f"{audit} searched other images than would be released; run the audit again")
-    known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid)
+    known = linting.known_of(lineage, [path for path in (train, holdout) if path], forbid, identities)
     if done := finished(out, request):
         linting.lint_release(out, known, own_marks(request, cohort))
         seal_again(done, signing)
@@ -122,4 +124,5 @@ def run(
         done = write_release(
             out, request, cohort, rows, record, signing, known, progress, text_required=text == "require"
         )
-    return Outcome(*told_by_release(done, read_certificate(done.file(CERTIFICATE)), format), out)
+    lines, data = told_by_release(done, read_certificate(done.file(CERTIFICATE)), format)
+    return Outcome((*lines, *linting.not_looked_for(known)), data, out)

@@ -32,15 +32,18 @@ def run(
     review: Path | None = None,
     key: Path | None = None,
     progress: Progress = SILENT,
+    *,
+    identities: Path | None = None,
 ) -> Outcome:
     """Write the report on an audit, an extraction, or both.
 
     `train` and `synthetic` give the pictures of the confidential edition; `site` what is said beside the findings;
-    `forbid` is a file of words that must not occur; `review`: people's decisions on the audit's flags; `key`: the
-    site's key, looked for beside the cohorts and the findings where it is not given. Every file is looked through
-    before it is put in place. Raises UsageProblem for findings given twice and for images with the shareable edition,
-    FindingsNotAuthentic and FindingsContradict for findings that were edited, CohortMismatch for cohorts they were not
-    made from, ReviewMismatch for a review of another audit, ReportLeak for a file with what its edition may not hold.
+    `forbid` is a file of words that must not occur, `identities` the identity file, whose names must not either;
+    `review`: people's decisions on the audit's flags; `key`: the site's key, looked for beside the cohorts and the
+    findings where it is not given. Every file is looked through before it is put in place. Raises UsageProblem for
+    findings given twice and for images with the shareable edition, FindingsNotAuthentic and FindingsContradict for
+    findings that were edited, CohortMismatch for cohorts they were not made from, ReviewMismatch for a review of
+    another audit, ReportLeak for a file with what its edition may not hold.
     """
     if edition not in EDITIONS:
         raise UsageProblem(f"edition {edition!r} is not known; choose one of {', '.join(EDITIONS)}")
@@ -51,7 +54,7 @@ def run(
     with_pictures = train is not None or synthetic is not None
     settings = {"edition": edition, "pictures": with_pictures, **site.settings(evidence)}
     request = Request("report", settings, parents={**evidence.parents(), **site.parents()})
-    known = linting.known_of_site(evidence, site, edition, forbid)
+    known = linting.known_of_site(evidence, site, edition, forbid, identities)
     if done := finished(out, request):
         linting.lint_standing_report(done, known)
     else:
@@ -61,6 +64,7 @@ def run(
     lines = [f"{edition} report, verdict {verdict}: {out / HTML}, {PDF} and {JSON}"]
     if edition == "confidential":
         lines.append("it names patients by pseudonym and may show their films: it stays inside")
+    lines += linting.not_looked_for(known)
     data = {"verdict": verdict, "edition": edition, "document_sha256": done.manifest["document"]}
     return Outcome(tuple(lines), data, out)
 

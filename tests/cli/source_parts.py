@@ -13,8 +13,8 @@ Screen = pytest.CaptureFixture[str]
 
 
 def ingest(screen: Screen, source: Path, *options: str, out: str = "C") -> tuple[int, str]:
-    """Exit code, and what stands on the screen."""
-    code = run(["ingest", str(source), "--out", str(source.parent / out), "-q", *options])
+    """Exit code, and what stands on the screen; however many images are refused."""
+    code = run(["ingest", str(source), "--out", str(source.parent / out), "-q", "--accept-refused", *options])
     said = screen.readouterr()
     return code, said.out + said.err
 

@@ -3,6 +3,7 @@
 `pytest tests/cli/test_cli_bad_input.py -rP` prints every refusal with its message.
 """
 
+import csv
 import os
 import shutil
 import subprocess
@@ -116,7 +117,7 @@ def test_a_bad_file_alone_stops_the_run_with_its_reason(name: str, tmp_path: Pat
         as_plain_user=name == "unreadable permissions",
     )
     print(f"{name}: exit {code}: {err.strip()}")
-    assert code == 1
+    assert code == 2
     assert err.startswith("NothingReadable: ") and err.count("\n") == 1
     assert "SECRET" not in err and "DOE" not in err and "film.dcm" not in err
     no_leftovers(tmp_path, {"source", "site.key"})
@@ -130,13 +131,13 @@ def test_bad_files_beside_good_ones_are_named_and_counted(tmp_path: Path) -> Non
     shutil.copy(source / "good0.dcm", source / "zz-copy.dcm")
     for number, name in enumerate(sorted(set(BAD_FILES) - {"unreadable permissions"})):
         BAD_FILES[name](source / f"bad{number}.dcm")
-    assert (
-        run(["ingest", str(source), "--out", str(tmp_path / "C"), "--key", str(tmp_path / "k.key"), "-q"])
-        == 0
-    )
+    ingest = ["ingest", str(source), "--out", str(tmp_path / "C"), "--key", str(tmp_path / "k.key"), "-q"]
+    assert run([*ingest, "--accept-refused", "--refused-csv", str(tmp_path / "refused.csv")]) == 0
     manifest = open_artifact(tmp_path / "C", "cohort").manifest
     assert manifest["rows"] == 3
-    refused = dict(manifest["refused"]["files"])
+    with (tmp_path / "refused.csv").open(newline="") as stream:
+        refused = {row["file"]: row["reason"] for row in csv.DictReader(stream)}
+    assert sorted(refused.values()) == sorted(reason for _, reason in manifest["refused"]["files"])
     assert set(refused) == {f"bad{n}.dcm" for n in range(len(BAD_FILES) - 1)} | {"zz-copy.dcm"}
     assert set(refused.values()) <= set(refusals.REASONS)
     assert len(set(refused.values())) >= 8
@@ -148,11 +149,11 @@ def test_nan_in_npz(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images[2, 3, 3] = np.nan
     np.savez(tmp_path / "films.npz", images=images, patient_id=np.array(["a", "b", "c", "d"]))
     arguments = ["ingest", str(tmp_path / "films.npz"), "--out", str(tmp_path / "C"), "-q"]
-    assert run(arguments) == 0
+    assert run([*arguments, "--accept-refused"]) == 0
     manifest = open_artifact(tmp_path / "C", "cohort").manifest
     assert manifest["rows"] == 3 and len(manifest["refused"]["files"]) == 1
     np.savez(tmp_path / "films.npz", images=np.full((2, 12, 10), np.nan, np.float32))
-    assert run([*arguments[:2], "--out", str(tmp_path / "C2"), "-q"]) == 1
+    assert run([*arguments[:2], "--out", str(tmp_path / "C2"), "-q"]) == 2
     assert capsys.readouterr().err.startswith("NothingReadable: ")
 
 

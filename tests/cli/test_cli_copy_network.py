@@ -133,7 +133,7 @@ def test_constant_films_are_no_training_cohort(tmp_path: Path, capsys: pytest.Ca
     np.savez(
         tmp_path / "flat.npz", images=np.full((5, 20, 16), 90, np.uint8), patient_id=np.arange(5).astype(str)
     )
-    assert run(["ingest", str(tmp_path / "flat.npz"), "--out", str(tmp_path / "T"), "-q"]) == 1
+    assert run(["ingest", str(tmp_path / "flat.npz"), "--out", str(tmp_path / "T"), "-q"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("NothingReadable: ") and "constant" in err and err.count("\n") == 1
     assert not (tmp_path / "T").exists()

@@ -83,7 +83,7 @@ def test_an_image_with_numbers_too_far_apart_costs_that_image_alone(tmp_path: Pa
     far = IMAGES.astype(np.float64)
     far[2] *= 1e304
     np.savez(tmp_path / "a.npz", images=far)
-    outcome = ingest.run(tmp_path / "a.npz", tmp_path / "cohort", size=SIDE)
+    outcome = ingest.run(tmp_path / "a.npz", tmp_path / "cohort", size=SIDE, accept_refused=True)
     assert outcome.data["refused"] == {"NaN or infinite pixels": 1}
 
 
@@ -173,5 +173,5 @@ def test_rows_of_a_table_that_say_the_same_in_two_ways_are_no_conflict(tmp_path:
     with (tmp_path / "source" / "metadata.csv").open("w", newline="") as stream:
         rows = [("00.dcm", "12"), ("00.dcm", "12.0"), ("01.dcm", "12"), ("01.dcm", "13")]
         csv.writer(stream).writerows([("file", "patient_id"), *rows])
-    outcome = ingest.run(tmp_path / "source", tmp_path / "c", size=SIDE)
+    outcome = ingest.run(tmp_path / "source", tmp_path / "c", size=SIDE, accept_refused=True)
     assert outcome.data["refused"] == {"listed with two patients": 1} and outcome.data["read"] == 1

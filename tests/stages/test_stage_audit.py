@@ -102,6 +102,7 @@ def test_unseen_people_pass(unseen: Path) -> None:
     assert record.counts.model_dump() == {
         "synthetic": 24, "train_images": 80, "train_patients": 60, "holdout_images": 80, "holdout_patients": 60,
         "flagged": 0, "suspects": record.counts.suspects, "patients_exposed": 0,
+        "train_unread": 0, "holdout_unread": 0,
     }  # fmt: skip
     assert record.controls.negative.of == 120 and record.controls.negative.count <= 2
     assert [planted.kind for planted in record.controls.planted] == list(parts.FEW_KINDS)

@@ -18,6 +18,7 @@ from pydicom.datadict import dictionary_VR
 from reader_files import dataset
 
 from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.identities import read_identities
 from medaudit.cli.app import run
 
 MARK = "pwned4711"
@@ -100,7 +101,9 @@ def test_from_films_to_a_release(
     call("split", "all", *both)
     train = open_cohort(Path("T"))
     assert len(train.in_use) >= 60 and len(set(train.rows.column("patient").to_pylist())) == 60
-    people = [int(name.split("/")[-1].split(".")[0]) for name in train.rows.column("file").to_pylist()]
+    known = {name: original for _, name, original in read_identities(Path("medaudit.identities.jsonl"))}
+    names = [known[name] for name in train.rows.column("file").to_pylist()]
+    people = [int(name.split("/")[-1].split(".")[0]) for name in names]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for place, person in enumerate(dict.fromkeys(people)):

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydicom.data import get_testdata_file
 from reader_files import ramp, tree_bytes, write_dicom, write_png
 
 from medaudit.artifacts.cohort import CohortWriter, open_cohort
+from medaudit.artifacts.identities import read_identities
 from medaudit.errors import LayoutUnknown, NothingReadable, OutputExists, SourceMissing, UsageProblem
 from medaudit.images.intensity import fit_square, full_range_unit, to_depth
 from medaudit.readers import batch, npz, refusals
@@ -39,15 +40,25 @@ def columns(out: Path, *names: str) -> list[tuple]:
     return list(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
 
 
+def said(folder: Path, named: Iterable[Sequence]) -> list[tuple]:
+    """The same pairs with the source's own names, from the identity file."""
+    known = {name: original for _, name, original in read_identities(folder / "medaudit.identities.jsonl")}
+    return [(known[name], *rest) for name, *rest in named]
+
+
 def test_a_mixed_folder_read_and_counted(tmp_path: Path) -> None:
-    outcome = ingest.run(mixed(tmp_path / "in"), tmp_path / "C", size=16)
+    outcome = ingest.run(mixed(tmp_path / "in"), tmp_path / "C", size=16, accept_refused=True)
     cohort = open_cohort(tmp_path / "C")
     counts = cohort.artifact.manifest["refused"]["counts"]
     assert counts == {
         refusals.DUPLICATE: 1, refusals.NO_PIXELS: 1, refusals.MULTI_FRAME: 1, refusals.EMPTY_FILE: 1,
         refusals.NOT_DICOM: 1, refusals.TRUNCATED: 1, refusals.CONSTANT: 1,
     }  # fmt: skip
-    assert ["d9/again", refusals.DUPLICATE] in cohort.artifact.manifest["refused"]["files"]
+    assert sorted(said(tmp_path, cohort.artifact.manifest["refused"]["files"])) == [
+        ("d0/nopixels", refusals.NO_PIXELS), ("d2/empty", refusals.EMPTY_FILE), ("d2/multi", refusals.MULTI_FRAME),
+        ("d2/text.dcm", refusals.NOT_DICOM), ("d3/cut", refusals.TRUNCATED), ("d3/flat", refusals.CONSTANT),
+        ("d9/again", refusals.DUPLICATE),
+    ]  # fmt: skip
     assert outcome.lines[1].startswith("17 read, 7 refused: 1 ")
     assert cohort.image_shape == (16, 16) and cohort.pixels.dtype == np.uint16
     assert len(set(cohort.patients)) == 5 and cohort.has_patients
@@ -57,11 +68,11 @@ def test_a_mixed_folder_read_and_counted(tmp_path: Path) -> None:
 
 
 def test_nobody_is_named_and_no_path_is_kept(tmp_path: Path) -> None:
-    ingest.run(mixed(tmp_path / "in"), tmp_path / "C", size=16)
+    ingest.run(mixed(tmp_path / "in"), tmp_path / "C", size=16, accept_refused=True)
     manifest = (tmp_path / "C/manifest.json").read_text()
     rows = str(open_cohort(tmp_path / "C").rows.to_pylist())
     key = (tmp_path / "medaudit.key").read_text().strip()
-    for secret in ("MRN-", "Doe", "1950", "1.2.826", str(tmp_path), key):
+    for secret in ("MRN-", "Doe", "1950", "1.2.826", "d9/again", "nopixels", "f05", str(tmp_path), key):
         assert secret not in manifest and secret not in rows
     assert (tmp_path / "medaudit.key").stat().st_mode & 0o077 == 0
 
@@ -99,7 +110,14 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(batch, "_MOST_IN_CHUNK", 3)
     mixed(tmp_path / "in")
     for workers in (1, 2):
-        ingest.run(tmp_path / "in", tmp_path / f"C{workers}", size=16, workers=workers, key=tmp_path / "k")
+        ingest.run(
+            tmp_path / "in",
+            tmp_path / f"C{workers}",
+            size=16,
+            workers=workers,
+            key=tmp_path / "k",
+            accept_refused=True,
+        )
     assert tree_bytes(tmp_path / "C1") == tree_bytes(tmp_path / "C2")
     assert len(tree_bytes(tmp_path / "C1")) == 3
 
@@ -117,7 +135,7 @@ def test_interrupted_anywhere_it_ends_in_the_same_bytes(
         rng = np.random.Generator(np.random.Philox(2))
         films = rng.integers(0, 256, (20, 5, 7)).astype(np.uint8)
         np.savez_compressed(path, train_images=films[:13], val_images=films[13:17], test_images=films[17:])
-    options = {"size": 16, "key": tmp_path / "k"}
+    options = {"size": 16, "key": tmp_path / "k", "accept_refused": True}
     ingest.run(path, tmp_path / "undisturbed", **options)
     append, calls = CohortWriter.append, 0
 
@@ -135,11 +153,15 @@ def test_interrupted_anywhere_it_ends_in_the_same_bytes(
     monkeypatch.setattr(CohortWriter, "append", append)
     ingest.run(path, tmp_path / "resumed", **options)
     assert tree_bytes(tmp_path / "resumed") == tree_bytes(tmp_path / "undisturbed")
+    # one identity file, of both calls, and nothing left next to it
+    assert {path.name for path in tmp_path.iterdir()} - {"k", "in", "in.npz"} == {
+        "undisturbed", "resumed", "k.identities.jsonl",
+    }  # fmt: skip
 
 
 def test_called_again_it_is_done_and_a_changed_source_is_noticed(tmp_path: Path) -> None:
     mixed(tmp_path / "in")
-    first = ingest.run(tmp_path / "in", tmp_path / "C", size=16)
+    first = ingest.run(tmp_path / "in", tmp_path / "C", size=16, accept_refused=True)
     again = ingest.run(tmp_path / "in", tmp_path / "C", size=16)
     assert first.data["cohort"] == again.data["cohort"] and first.lines == again.lines
     with pytest.raises(OutputExists):
@@ -209,10 +231,11 @@ def test_an_npz_with_faulty_films(tmp_path: Path) -> None:
     films[2, 3, 3], films[5] = np.nan, 0.25
     ids = np.array([f"P{i // 2}" for i in range(9)])
     np.savez(tmp_path / "in.npz", images=films, patient_id=ids, labels=np.arange(9) % 2)
-    ingest.run(tmp_path / "in.npz", tmp_path / "C")
+    ingest.run(tmp_path / "in.npz", tmp_path / "C", accept_refused=True)
     counts = open_cohort(tmp_path / "C").artifact.manifest["refused"]["counts"]
     assert counts == {refusals.NOT_FINITE: 1, refusals.CONSTANT: 1}
-    assert columns(tmp_path / "C", "file", "labels")[2] == ("in.npz/images/0000003", ["1"])
+    third = columns(tmp_path / "C", "file", "labels")[2]
+    assert (*said(tmp_path, [third])[0],) == ("in.npz/images/0000003", ["1"])
     assert open_cohort(tmp_path / "C").pixels.dtype == np.uint16
 
 
@@ -223,7 +246,7 @@ def test_an_array_of_too_large_films_is_refused_and_the_rest_read(
     small, large = rng.integers(0, 256, (5, 6, 8)), rng.integers(0, 256, (3, 60, 80))
     np.savez(tmp_path / "in.npz", train_images=small.astype(np.uint8), test_images=large.astype(np.uint8))
     monkeypatch.setattr(npz, "MAX_PIXELS", 1000)
-    ingest.run(tmp_path / "in.npz", tmp_path / "C")
+    ingest.run(tmp_path / "in.npz", tmp_path / "C", accept_refused=True)
     cohort = open_cohort(tmp_path / "C")
     assert len(cohort) == 5 and cohort.image_shape == (8, 8)
     assert cohort.artifact.manifest["refused"]["counts"] == {refusals.TOO_MANY_PIXELS: 3}
@@ -233,11 +256,11 @@ def test_a_name_that_is_no_text_is_kept_as_text(tmp_path: Path) -> None:
     write_png(tmp_path / "in/a.png")
     (tmp_path / "in/a.png").rename(Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xe9.png")))
     Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xfe.png")).touch()
-    ingest.run(tmp_path / "in", tmp_path / "C")
-    assert columns(tmp_path / "C", "file") == [("\\udce9.png",)]
-    assert open_cohort(tmp_path / "C").artifact.manifest["refused"]["files"] == [
-        ["\\udcfe.png", refusals.EMPTY_FILE]
-    ]
+    ingest.run(tmp_path / "in", tmp_path / "C", accept_refused=True)
+    files = columns(tmp_path / "C", "file", "mark")
+    assert said(tmp_path, files) == [("\\udce9.png", None)]
+    refused = open_cohort(tmp_path / "C").artifact.manifest["refused"]["files"]
+    assert said(tmp_path, refused) == [("\\udcfe.png", refusals.EMPTY_FILE)]
 
 
 @pytest.mark.parametrize(("film", "largest"), [("RG1", 0.0004), ("RG3", 0.0003)])
@@ -265,7 +288,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return opened(path, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", guarded)
-    outcome = ingest.run(tmp_path / "in", tmp_path / "C")
+    outcome = ingest.run(tmp_path / "in", tmp_path / "C", accept_refused=True)
     assert outcome.lines[1] == f"1 read, 1 refused: 1 {refusals.NO_PERMISSION}"
 
 

@@ -17,7 +17,7 @@ from medaudit.protocol.remainder import look_again
 from medaudit.protocol.utility import judge_utility
 from medaudit.stats.intervals import Rate
 from medaudit.stats.next_steps import Rest, Standing, next_steps, remainder_wording
-from medaudit.stats.reasons import one_id_sentences
+from medaudit.stats.reasons import CohortEvidence, one_id_sentences
 
 
 def whole_record(
@@ -30,8 +30,9 @@ def whole_record(
     return record.model_copy(update={"utility": found})
 
 
-def _with_outlook(record: Audit, again: Audit | None, case: Case) -> Audit:
-    rest = None if again is None else _rest(again)
+def _with_outlook(record: Audit, looked: tuple[Audit, CohortEvidence] | None, case: Case) -> Audit:
+    again = None if looked is None else looked[0]
+    rest = None if looked is None else _rest(*looked)
     counts, most = record.counts, case.most_of_one
     short = without_line(record.detectors)
     standing = Standing(
@@ -66,7 +67,7 @@ def _with_outlook(record: Audit, again: Audit | None, case: Case) -> Audit:
     return record.model_copy(update={"remainder": remainder, "next_steps": next_steps(standing)})
 
 
-def _rest(again: Audit) -> Rest:
+def _rest(again: Audit, cohort: CohortEvidence) -> Rest:
     return Rest(
         verdict=again.verdict,
         reasons=tuple(again.reasons),
@@ -76,7 +77,7 @@ def _rest(again: Audit) -> Rest:
         alpha=again.budget["alpha"] - again.budget["alpha_spent"],
         power={one.kind: Rate(**one.power.model_dump()) for one in again.controls.planted if one.required},
         distinct=again.variety.distinct if again.variety else None,
-        run_detectable=again.cohort_test.smallest_detectable_run,
+        cohort=cohort,
     )
 
 

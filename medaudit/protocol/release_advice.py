@@ -19,7 +19,7 @@ def advice(record: Audit, *, again: bool) -> str:
     if rest is not None and rest.enough:
         return f"release again with --withhold-flagged, or {_TRAIN}"
     if rest is not None:
-        return f"{_no_use(record)}; {_TRAIN}"
+        return _no_use(record)
     if not record.counts.flagged:
         return f"no single image is flagged, so leaving images out cannot help; {_TRAIN}"
     if record.counts.flagged == record.counts.synthetic:
@@ -49,7 +49,7 @@ def refuse_known_rest(record: Audit, same_settings: bool, progress: Progress) ->
     if not same_settings:
         progress.say(f"{_no_use(record)}; other settings are given, so the rest is audited again")
         return
-    raise not_releasable(record, f"{_no_use(record)}; {_TRAIN}", EXIT_CODES[rest.verdict])
+    raise not_releasable(record, _no_use(record), EXIT_CODES[rest.verdict])
 
 
 def not_releasable(record: Audit, why: str, code: int = 0) -> NotReleasable:

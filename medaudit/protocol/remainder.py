@@ -40,12 +40,14 @@ from medaudit.protocol.found import Found
 from medaudit.protocol.generative import NAME, Generated, weigh_copies
 from medaudit.stats.budget import Budget, split_alpha
 from medaudit.stats.matching import union
+from medaudit.stats.reasons import CohortEvidence
 
 
 def look_again(
     case: Case, examined: Sequence[Examined], plants: Plants, withheld: list[int], seed: int, machine: Machine
-) -> Audit | None:
-    """The audit of the images that were not flagged; None when none or all were, or this is a second look."""
+) -> tuple[Audit, CohortEvidence] | None:
+    """The audit of the images that were not flagged, and what its cohort test saw and needs; None when none or all
+    were flagged, or this is a second look."""
     flagged = union([seen.judged.flagged for seen in examined])  # (N,)
     if case.alpha_spent or not flagged.any() or flagged.all():
         return None
@@ -78,7 +80,7 @@ def look_again(
     )
     controls = weigh(plants, seen, [part.bench for part in again], settings, seed, copies)
     left_out = sorted({*withheld, *(int(row) for row in case.synthetic.rows[flagged])})
-    return audit_record(replace(rest, cohort=cohort, controls=controls), again, left_out)
+    return audit_record(replace(rest, cohort=cohort, controls=controls), again, left_out), cohort[0]
 
 
 def _judged_again(

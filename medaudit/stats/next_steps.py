@@ -36,7 +36,7 @@ class Rest:
     alpha: float
     power: Mapping[str, Rate] | None = None  # of the required kinds, in that look; None: as in the first
     distinct: int | None = None  # different images that remain; None: all
-    run_detectable: int | None = None
+    cohort: CohortEvidence | None = None
 
     @property
     def enough(self) -> bool:
@@ -157,14 +157,14 @@ def needed_plants(required_power: float, confidence: float) -> int:
 
 def _of_the_rest(standing: Standing, rest: Rest) -> Standing:
     """How the images stand that were not flagged; where the second look was not kept, as the whole set."""
-    if rest.power is None:
+    if rest.power is None or rest.cohort is None:
         return replace(standing, verdict=rest.verdict)
     return replace(
         standing,
         verdict=rest.verdict,
         synthetic=rest.synthetic,
         distinct=rest.distinct,
-        cohort=replace(standing.cohort, run_detectable=rest.run_detectable),
+        cohort=rest.cohort,
         power=rest.power,
     )
 

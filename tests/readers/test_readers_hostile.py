@@ -45,7 +45,7 @@ def test_a_codec_that_ends_its_process_costs_one_file_in_a_small_set_too(tmp_pat
         (source / f"{name}.dcm").write_bytes(broken_jpeg(name))
     write_png(source / "picture.png", salt=3)
     program = [sys.executable, "-m", "medaudit.cli.app"]
-    key = ["--key", str(tmp_path / "k.key"), "--out", str(tmp_path / "C"), "-q"]
+    key = ["--key", str(tmp_path / "k.key"), "--out", str(tmp_path / "C"), "-q", "--accept-refused"]
     for arguments in (["inspect", str(source), "-q"], ["ingest", str(source), *key]):
         done = subprocess.run(
             [*program, *arguments], capture_output=True, text=True, check=False, timeout=100

@@ -1,5 +1,6 @@
 """The second look: withholding the flagged images, judged at once, as a whole audit of the rest would judge it."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,6 +111,8 @@ def test_the_words_when_the_rest_is_too_little(tmp_path: Path) -> None:
     about = "Without the 3 flagged images: "
     assert steps[1].startswith(f"{about}the set holds only 3 different images")
     assert steps[3].startswith(f"{about}generate and audit more different images: the set holds 3")
+    needed = re.findall(r"(?:no fewer than|needs) (\d+)", " ".join(steps))
+    assert len(needed) == 2 and len(set(needed)) == 1
     assert not any("Train again so" in step for step in steps)
 
 

@@ -180,6 +180,7 @@ def test_every_step_is_a_sentence(verdict, flagged, rest, cohort, names):
         assert not re.search(r"nan|None|inf\b|\b1 (images|patients|copies|pairs)\b", step)
 
 
+ALL_FEW = dataclasses.replace(CALM, run_detectable=None, run_needed=8)
 RESTS = [
     None,
     PASSES,
@@ -193,9 +194,9 @@ RESTS = [
         0.025,
         {"flip": clopper_pearson(89, 100)},
         488,
-        7,
+        CALM,
     ),
-    Rest(INCONCLUSIVE, ("The set holds only 3.",), 3, 0, False, 0.025, {}, 3, None),
+    Rest(INCONCLUSIVE, ("The set holds only 3.",), 3, 0, False, 0.025, {}, 3, ALL_FEW),
 ]
 COMBINATIONS = given(
     st.sampled_from([DO_NOT_RELEASE, INCONCLUSIVE]), st.sampled_from([0, 1, 12, 500]), st.sampled_from(RESTS),
@@ -239,6 +240,12 @@ def test_the_power_of_the_rest_and_not_of_the_whole_decides_what_is_advised():
     assert [step.code for step in ordered_steps(standing)] == [
         Code.NOT_ENOUGH, Code.WHY_NOT, Code.TRAIN_WITHOUT, Code.SEE_MORE,
     ]  # fmt: skip
+
+
+def test_the_need_of_the_rest_is_that_of_its_own_alpha():
+    """The whole set needs 7 images in a run, the rest with half of alpha 8: one number is told."""
+    text = " ".join(next_steps(dataclasses.replace(FLAGGED, rest=RESTS[4])))
+    assert "the set holds 3, and the cohort test needs 8" in text and "needs 7" not in text
 
 
 def test_the_list_of_contradictions_would_fire():

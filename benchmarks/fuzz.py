@@ -251,7 +251,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=None)
     parser.add_argument("--processes", type=int, default=10, help="of each kind, given to the program itself")
     parser.add_argument("--out", type=Path, default=None, help="folder for fuzz.json and fuzz.md")
-    parser.add_argument("--replay", type=int, default=None, help="show one file of --kinds, with its traceback")
+    parser.add_argument(
+        "--replay", type=int, default=None, help="show one file of --kinds, with its traceback"
+    )
     parser.add_argument("--work", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--worker", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)

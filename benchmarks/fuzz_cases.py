@@ -77,15 +77,16 @@ def archive(site: Path, folder: Path, number: int, draw: random.Random) -> Case:
 
 def table(site: Path, folder: Path, number: int, draw: random.Random) -> Case:
     """A broken table: given with --manifest, or lying beside the films as metadata.csv."""
-    data, films = mutations.mutated_text(seeds.tables(), draw), [f"{number}.png" for number in range(seeds.IMAGES)]
+    data, films = (
+        mutations.mutated_text(seeds.tables(), draw),
+        [f"{number}.png" for number in range(seeds.IMAGES)],
+    )
     shutil.copytree(site / "films", folder / "films")
     if number % 2:
         _write(folder / "films" / "metadata.csv", data)
         return _ingest(site, folder, [str(folder / "films")], films)
     _write(folder / "table.csv", data)
-    return _ingest(
-        site, folder, [str(folder / "films"), "--manifest", str(folder / "table.csv")], films
-    )
+    return _ingest(site, folder, [str(folder / "films"), "--manifest", str(folder / "table.csv")], films)
 
 
 def config(site: Path, folder: Path, number: int, draw: random.Random) -> Case:
@@ -226,7 +227,11 @@ def _ingest(site: Path, folder: Path, source: list[str], films: Sequence[str] = 
         refused = dict(found.artifact.manifest["refused"]["files"])
         if set(films) - set(refused) - set(found.rows.column("file").to_pylist()):
             return "an image is neither read nor counted"
-        return "a good image was refused" if refused.get("good.png", "duplicate file") != "duplicate file" else ""
+        return (
+            "a good image was refused"
+            if refused.get("good.png", "duplicate file") != "duplicate file"
+            else ""
+        )
 
     return Case(
         arguments,

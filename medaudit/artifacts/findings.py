@@ -334,7 +334,10 @@ def open_audit(path: Path) -> tuple[Artifact, Audit]:
     if not file.is_file():
         raise ArtifactBroken(f"{path} holds no audit.json; give a folder made by medaudit audit")
     try:
-        return artifact, Audit.model_validate_json(file.read_text())
+        record = Audit.model_validate_json(file.read_text())
+        if not record.detectors:
+            raise ValueError
+        return artifact, record
     except ValueError:
         raise ArtifactBroken(f"{path}: audit.json does not fit its schema; run the audit again") from None
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from medaudit.artifacts.cohort import Cohort
 from medaudit.artifacts.findings import DETECTOR_MATCHES, EXIT_CODES, MATCHES, Audit, open_audit, read_matches
 from medaudit.artifacts.store import Artifact, open_artifact
-from medaudit.config import AuditSettings
-from medaudit.errors import CohortMismatch, NotReleasable, UsageProblem
+from medaudit.config import AuditSettings, check_settings
+from medaudit.errors import ArtifactBroken, CohortMismatch, ConfigProblem, NotReleasable, UsageProblem
 from medaudit.progress import Progress
 from medaudit.protocol.together import Begin
 from medaudit.stats.together import WAYS_OUT
@@ -31,10 +31,14 @@ def audit_of(cohort: Cohort, path: Path) -> tuple[Artifact, Audit]:
 
 
 def settings_of(audit: Artifact) -> AuditSettings:
-    """The settings that an audit ran with."""
-    return AuditSettings(
-        **{name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
-    )
+    """The settings that an audit ran with. Raises ArtifactBroken for what no audit can have run with."""
+    stated = {name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
+    try:
+        return check_settings(stated, AuditSettings, str(audit.path))
+    except ConfigProblem:
+        raise ArtifactBroken(
+            f"{audit.path}: the settings in its manifest.json are no audit's; run the audit again"
+        ) from None
 
 
 def audit_the_rest(

@@ -1,12 +1,13 @@
 """What the linter knows of the real side, and its one call per command: before a report or a release is in place."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.store import Artifact
-from medaudit.errors import CohortMismatch, ReportLeak, SourceMissing, UsageProblem
+from medaudit.errors import ArtifactBroken, CohortMismatch, ReportLeak, SourceMissing, UsageProblem
 from medaudit.stages.evidence import Evidence
 from medaudit.stages.site import Site
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from medaudit.render.document import Document
 
 _REAL = ("train", "holdout")
+_HEX = re.compile("([0-9a-f]{2})+")
 
 
 def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Cohort]:
@@ -27,11 +29,19 @@ def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Coho
     return [cohort for _, cohort in opened]
 
 
+def _real_ids(lineage: Mapping[str, str]) -> list[str]:
+    """Ids of T and H, hex. Raises ArtifactBroken for a text that is none."""
+    ids = [lineage[role] for role in _REAL if role in lineage]
+    if not all(_HEX.fullmatch(one) for one in ids):
+        raise ArtifactBroken("the findings name their cohorts by what is no id; make the findings again")
+    return ids
+
+
 def known_of(lineage: Mapping[str, str], paths: Iterable[Path], forbid: Path | None = None) -> "Known":
     """What must not go out: ids of T and H, what stands in those given, and the words of the file `forbid`."""
     from medaudit.linting import real
 
-    ids = [lineage[role] for role in _REAL if role in lineage]
+    ids = _real_ids(lineage)
     return real.known_of(ids, real_cohorts(lineage, paths), _forbidden(forbid))
 
 
@@ -43,7 +53,7 @@ def known_of_site(evidence: Evidence, site: Site, edition: str, forbid: Path | N
     from medaudit.linting import real
 
     lineage = evidence.lineage()
-    ids = [lineage[role] for role in _REAL if role in lineage]
+    ids = _real_ids(lineage)
     cohorts = [cohort for role, cohort in site.opened(evidence) if role in _REAL]
     known = real.known_of(ids, cohorts, _forbidden(forbid), blocks=False)
     return known.without(ids) if edition == "confidential" else known

@@ -18,7 +18,7 @@ from medaudit.artifacts.findings import (
     read_matches,
 )
 from medaudit.artifacts.store import Artifact, open_artifact
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import ArtifactBroken, CohortMismatch, UsageProblem
 from medaudit.stages.clearance import settings_of
 from medaudit.stages.clearing import Clearing, clearing_of, review_facts
 
@@ -71,6 +71,8 @@ def open_evidence(findings: Sequence[Path], review: Path | None = None) -> Evide
         if kind in opened:
             raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
         opened[kind] = open_audit(path) if kind == "audit" else open_extraction(path)
+        if kind == "audit" and not opened[kind][1].detectors:
+            raise ArtifactBroken(f"{path}: audit.json names no detector; run the audit again")
     if review is not None and "audit" not in opened:
         raise UsageProblem("a review is about the flags of an audit; name that audit as well")
     evidence = Evidence(**opened, clearing=clearing_of(review, opened["audit"][0]) if review else None)

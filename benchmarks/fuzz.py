@@ -85,11 +85,15 @@ def work(kind: str, first: int, options: argparse.Namespace) -> None:
         case = arrange(site, folder, number, cases.draw_of(options.seed, kind, number))
         before = {path.name for path in folder.iterdir()}
         print(json.dumps({"begin": number}), file=report)
-        Path("/proc/self/clear_refs").write_text("5")  # the highest mark of memory starts anew
+        for one in _processes():
+            Path(f"/proc/{one}/clear_refs").write_text("5")  # the highest mark of memory starts anew
         began, said = time.process_time(), io.StringIO()
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             code = run([*case.arguments, "-q"])
-        took, memory = time.process_time() - began, int(_status("VmHWM")) * 1024
+        took, memory = (
+            time.process_time() - began,
+            sum(int(_status("VmHWM", one)) for one in _processes()) * 1024,
+        )
         result, why = judged(case, code, said.getvalue(), before)
         if took > MOST_S or memory > MOST_BYTES:
             result, why = "defect", f"{took:.0f} s" if took > MOST_S else f"{memory >> 20} MiB"
@@ -303,10 +307,19 @@ def _same(options: argparse.Namespace) -> list[str]:
     return ["--files", str(options.files), "--seed", str(options.seed), "--work", str(options.work)]
 
 
-def _status(name: str) -> str:
-    """A line of /proc/self/status, in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
+def _processes() -> list[str]:
+    """This process and its children: the helper that decodes what may crash."""
+    own = str(os.getpid())
+    return [own, *Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+
+
+def _status(name: str, process: str = "self") -> str:
+    """A line of /proc/PID/status, in KiB; 0 of a process that has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return "0"
+    return next((line.split()[1] for line in lines if line.startswith(f"{name}:")), "0")
 
 
 def _processor_s(process: int) -> float:

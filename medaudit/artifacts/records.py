@@ -8,9 +8,9 @@ Verdict = Literal["release-supported", "do-not-release", "inconclusive"]
 
 
 class Record(BaseModel):
-    """A typed part of a finding; unknown keys are errors."""
+    """A typed part of a finding; unknown keys are errors, and numbers that JSON does not have."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class RateRecord(Record):

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from medaudit.artifacts.makers import needed
+from medaudit.artifacts.manifests import parsed
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
@@ -122,7 +123,7 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
         what = "is not a folder" if not path.is_dir() else "has no manifest.json"
         raise ArtifactKindMismatch(f"{path} {what}; {needed(kind)}")
     text = manifest_path.read_bytes()
-    manifest = _parsed(text)
+    manifest = parsed(text)
     if manifest is None:
         raise ArtifactBroken(f"{path}: manifest.json cannot be read; make the artifact again")
     found, schema = manifest["kind"], manifest["schema"]
@@ -137,21 +138,6 @@ def open_artifact(path: Path, kind: str | None = None, *, verify: bool = True) -
             if file_sha256(path / name) != digest:
                 raise ArtifactBroken(f"{path}: {name} was changed after it was written; make it again")
     return Artifact(path, manifest, hashlib.sha256(text).hexdigest())
-
-
-def _parsed(text: bytes) -> dict[str, Any] | None:
-    """The manifest in these bytes; None when they hold none."""
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError):  # nested deeper than any reader goes
-        return None
-    if not isinstance(manifest, dict):
-        return None
-    texts = all(isinstance(manifest.get(name), str) for name in ("schema", "kind", "request"))
-    groups = all(isinstance(manifest.get(name), dict) for name in ("files", "lineage", "settings"))
-    if not texts or not groups or not all(isinstance(digest, str) for digest in manifest["files"].values()):
-        return None
-    return manifest
 
 
 def finished(out: Path, request: Request) -> Artifact | None:

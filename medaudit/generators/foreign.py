@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from medaudit.errors import ModelUnreadable
+from medaudit.errors import ConfigProblem, ModelUnreadable
 from medaudit.generators.discrete import DiscreteDenoiser, betas_of, sampling_of, sigmas_of
+from medaudit.generators.filling import filled
 from medaudit.generators.networks import make_unet2d
 from medaudit.generators.safety import folder_id
 from medaudit.generators.sampling import GenerativeModel
+from medaudit.plain_yaml import parse_yaml
 
+_LONGEST_CONFIG = 1 << 17  # bytes
 _BLOCK = 16  # images evaluated together: foreign models do not say
 # Schedulers whose training noise is the plain schedule of betas; EDM and flow matching ones are not.
 _DIFFUSERS_SCHEDULERS = {
@@ -86,7 +87,7 @@ def read_diffusers(folder: Path, device: torch.device) -> GenerativeModel:
             f"{folder}: unet config.json states no sample_size; add it (pixels, or [rows, columns])"
         )
     weights = _weights(folder, unet_folder)
-    network = _filled(folder, lambda: make_unet2d(arguments), weights)
+    network = _filled(folder, lambda: make_unet2d(arguments), arguments, weights)
     schedule = _diffusers_schedule(folder)
 
     def call(net: nn.Module, x: Tensor, step: Tensor, classes: Tensor | None) -> Tensor:
@@ -125,7 +126,7 @@ def read_monai(folder: Path, device: torch.device) -> GenerativeModel:
 
         return DiffusionModelUNet(**arguments)
 
-    network = _filled(folder, make, weights)
+    network = _filled(folder, make, arguments, weights)
 
     def call(net: nn.Module, x: Tensor, step: Tensor, classes: Tensor | None) -> Tensor:
         return net(x, timesteps=step, class_labels=classes)
@@ -297,15 +298,10 @@ def _weights(folder: Path, where: Path) -> list[Path]:
     return files
 
 
-def _filled(folder: Path, make: Any, weights: list[Path]) -> nn.Module:
+def _filled(folder: Path, make: Any, described: Mapping[str, Any], weights: list[Path]) -> nn.Module:
     """A network from its constructor, filled from its weights (strictly), in float32."""
     try:
-        with torch.random.fork_rng(devices=[]):
-            network: nn.Module = make()
-        tensors: dict[str, Tensor] = {}
-        for path in weights:
-            tensors.update(load_file(path))
-        network.load_state_dict(tensors)
+        network = filled(make, described, weights)
     except Exception:  # a foreign config or file may be wrong in any way; nothing of it was run as code
         raise ModelUnreadable(
             f"{folder}: the weights do not fit the network that the config describes"
@@ -317,11 +313,14 @@ def _read_json(folder: Path, path: Path) -> dict[str, Any]:
     """A mapping from a JSON or YAML file of the folder."""
     name = path.relative_to(folder)
     try:
-        text = path.read_text()
-        body = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        with path.open("rb") as stream:
+            data = stream.read(_LONGEST_CONFIG + 1)
+        if len(data) > _LONGEST_CONFIG:
+            raise ValueError
+        body = json.loads(data) if path.suffix == ".json" else parse_yaml(data, str(name))
     except OSError:
         raise ModelUnreadable(f"{folder}: {name} is missing") from None
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, ConfigProblem):
         raise ModelUnreadable(f"{folder}: {name} is not valid") from None
     if not isinstance(body, dict):
         raise ModelUnreadable(f"{folder}: {name} is not a mapping of names to values")

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from medaudit.artifacts.store import Artifact, write_whole
 from medaudit.config import SamplingSettings, TrainSettings, check_settings
 from medaudit.errors import MedauditError, ModelUnreadable
 from medaudit.generators.denoising import Denoiser
+from medaudit.generators.filling import filled
 from medaudit.generators.networks import build_network
 from medaudit.generators.sampling import GenerativeModel
 from medaudit.generators.training import Trained
@@ -78,8 +79,8 @@ def read_model(artifact: Artifact, device: torch.device) -> GenerativeModel:
         labels = [[str(label) for label in row] for row in record["class_labels"]]
         counts = [int(n) for n in record["class_counts"]]
         dtype = str(np.dtype(record["dtype"]))
-        network = build_network(record["architecture"])
-        network.load_state_dict(load_file(artifact.file(WEIGHTS)))
+        described = record["architecture"]
+        network = filled(lambda: build_network(described), described, [artifact.file(WEIGHTS)])
         sampling = check_settings(record["sampling"], SamplingSettings, f"{path}: model.json: sampling")
     except MedauditError:
         raise

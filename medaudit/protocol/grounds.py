@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from medaudit.artifacts.findings import Audit, CohortTest, DetectorRecord
 from medaudit.artifacts.store import Artifact
-from medaudit.config import AuditSettings
+from medaudit.config import AuditSettings, check_settings
+from medaudit.errors import ArtifactBroken, ConfigProblem
 from medaudit.images.plants import KIND_WORDS
 from medaudit.stats.budget import Budget
 from medaudit.stats.cohort_test import smallest_detectable_run
@@ -18,10 +19,14 @@ from medaudit.stats.verdict import Grounds
 
 
 def settings_of(audit: Artifact) -> AuditSettings:
-    """The settings that an audit ran with."""
-    return AuditSettings(
-        **{name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
-    )
+    """The settings that an audit ran with. Raises ArtifactBroken for what no audit can have run with."""
+    stated = {name: audit.settings[name] for name in AuditSettings.model_fields if name in audit.settings}
+    try:
+        return check_settings(stated, AuditSettings, str(audit.path))
+    except ConfigProblem:
+        raise ArtifactBroken(
+            f"{audit.path}: the settings in its manifest.json are no audit's; run the audit again"
+        ) from None
 
 
 def budget_of(record: Audit) -> Budget:

@@ -16,7 +16,7 @@ from medaudit.artifacts.findings import (
     read_matches,
 )
 from medaudit.artifacts.store import Artifact, open_artifact
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import ArtifactBroken, CohortMismatch, UsageProblem
 from medaudit.protocol.grounds import settings_of
 from medaudit.protocol.recheck import open_trusted_audit, open_trusted_extraction
 from medaudit.stages.clearing import Clearing, clearing_of, review_facts
@@ -81,6 +81,8 @@ def open_evidence(
         if kind in opened:
             raise UsageProblem(f"{path} is a second {kind}; a report is about one of each at most")
         opened[kind] = _TRUSTED[kind](path, key, near)
+        if kind == "audit" and not opened[kind][1].detectors:
+            raise ArtifactBroken(f"{path}: audit.json names no detector; run the audit again")
     if review is not None and "audit" not in opened:
         raise UsageProblem("a review is about the flags of an audit; name that audit as well")
     evidence = Evidence(

@@ -8,7 +8,7 @@ import numpy as np
 
 from medaudit.artifacts.cohort import Cohort, CohortWriter, open_cohort
 from medaudit.artifacts.store import Artifact, Draft, Request, finished
-from medaudit.errors import CohortMismatch, UsageProblem
+from medaudit.errors import CohortMismatch, ModelUnreadable, UsageProblem
 from medaudit.images.intensity import to_depth
 from medaudit.progress import SILENT, Progress
 from medaudit.seeds import generator
@@ -117,6 +117,10 @@ def _generate(
         mine = blocks[min(start + team.rank, len(blocks) - 1)]
         together = team.gather(sample_block(model, mine, seed, class_of))
         if writer is not None:
+            if not np.isfinite(together).all():
+                raise ModelUnreadable(
+                    "the model generates values that are no numbers; its weights are damaged"
+                )
             base = blocks[start] * size
             wanted = together[: min((len(blocks) - start) * size, count - base)]
             rows = [_row(model, seed, base + i, class_of) for i in range(len(wanted))]

@@ -1,5 +1,6 @@
 """What the linter knows of the real side, and its one call per command: before a report or a release is in place."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -9,7 +10,7 @@ from medaudit.artifacts.cohort import Cohort, open_cohort
 from medaudit.artifacts.identities import identities_path, read_identities
 from medaudit.artifacts.pseudonyms import KEY_NAME
 from medaudit.artifacts.store import Artifact
-from medaudit.errors import CohortMismatch, ReportLeak, SourceMissing, UsageProblem
+from medaudit.errors import ArtifactBroken, CohortMismatch, ReportLeak, SourceMissing, UsageProblem
 from medaudit.regular import read_regular
 from medaudit.stages.evidence import Evidence
 from medaudit.stages.site import Site
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from medaudit.render.document import Document
 
 _REAL = ("train", "holdout")
+_HEX = re.compile("([0-9a-f]{2})+")
 
 
 def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Cohort]:
@@ -29,6 +31,14 @@ def real_cohorts(lineage: Mapping[str, str], paths: Iterable[Path]) -> list[Coho
         if cohort.id not in {lineage.get(role) for role in _REAL}:
             raise CohortMismatch(f"{path} is no real cohort of these findings; give the same T or H again")
     return [cohort for _, cohort in opened]
+
+
+def _real_ids(lineage: Mapping[str, str]) -> list[str]:
+    """Ids of T and H, hex. Raises ArtifactBroken for a text that is none."""
+    ids = [lineage[role] for role in _REAL if role in lineage]
+    if not all(_HEX.fullmatch(one) for one in ids):
+        raise ArtifactBroken("the findings name their cohorts by what is no id; make the findings again")
+    return ids
 
 
 def known_of(
@@ -43,7 +53,7 @@ def known_of(
     """
     from medaudit.linting import real
 
-    ids = [lineage[role] for role in _REAL if role in lineage]
+    ids = _real_ids(lineage)
     cohorts = real_cohorts(lineage, paths)
     return real.known_of(ids, cohorts, _forbidden(forbid), _identities(cohorts, identities))
 
@@ -62,7 +72,7 @@ def known_of_site(
     from medaudit.linting import real
 
     lineage = evidence.lineage()
-    ids = [lineage[role] for role in _REAL if role in lineage]
+    ids = _real_ids(lineage)
     cohorts = [cohort for role, cohort in site.opened(evidence) if role in _REAL]
     said = _identities(cohorts, identities)
     known = real.known_of(ids, cohorts, _forbidden(forbid), said, blocks=False)

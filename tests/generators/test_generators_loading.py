@@ -249,6 +249,13 @@ def test_a_torch_zip_under_another_name_is_refused(copy: Path):
         (lambda p: edit(p / "unet" / "config.json", _class_name="UNet2DConditionModel"), "UNet2DCondition"),
         (lambda p: edit(p / "unet" / "config.json", block_out_channels=[8, 16]), "do not fit"),
         (lambda p: (p / "vae").mkdir(), "latent"),
+        (lambda p: (p / "unet" / "config.json").write_text("[" * 100_000), "not valid"),
+        (lambda p: (p / "unet" / "config.json").write_text(" " * 200_000 + "{}"), "not valid"),
+        (lambda p: edit(p / "unet" / "config.json", block_out_channels=[1 << 19, 1 << 19]), "do not fit"),
+        (lambda p: edit(p / "unet" / "config.json", layers_per_block=10**9), "do not fit"),
+        (lambda p: edit(p / "unet" / "config.json", in_channels=[1]), "do not fit"),
+        (lambda p: edit(p / "scheduler" / "scheduler_config.json", _class_name=[]), "do not fit"),
+        (lambda p: edit(p / "scheduler" / "scheduler_config.json", beta_schedule=[]), "is not read"),
     ],
 )
 def test_broken_diffusers_folders(copy: Path, break_it, words):

@@ -1,5 +1,6 @@
 """Reports from hostile, edited and extreme findings: clear errors, nothing lost, nothing injected."""
 
+import hashlib
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -209,3 +210,29 @@ def test_the_audit_before_and_the_cohorts_are_told(tmp_path: Path) -> None:
     assert train.id not in (tmp_path / "R" / "manifest.json").read_text()
     pages = read_pdf((tmp_path / "R" / "report.pdf").read_bytes()).pages
     assert "Changes since the last audit" in pages[1] and "Sign-off" in pages[1]
+
+
+FORGED = {
+    "alpha is a word": lambda audit, manifest: manifest["settings"].update(alpha="much"),
+    "alpha of another kind": lambda audit, manifest: manifest["settings"].update(alpha=[0.05]),
+    "unknown controls": lambda audit, manifest: manifest["settings"].update(controls="none"),
+    "T is no id": lambda audit, manifest: manifest["lineage"].update(train="not hex"),
+    "no detector": lambda audit, manifest: audit.update(detectors=[]),
+    "a number without an end": lambda audit, manifest: audit["bounds"].update(alpha=float("inf")),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORGED))
+def test_findings_that_were_forged_with_fitting_hashes_are_refused_in_one_line(
+    tmp_path: Path, name: str
+) -> None:
+    samples.write_findings(tmp_path / "A", samples.audit("refused"))
+    audit = json.loads((tmp_path / "A" / AUDIT_JSON).read_bytes())
+    manifest = json.loads((tmp_path / "A" / "manifest.json").read_bytes())
+    FORGED[name](audit, manifest)
+    (tmp_path / "A" / AUDIT_JSON).write_text(json.dumps(audit))
+    manifest["files"][AUDIT_JSON] = hashlib.sha256((tmp_path / "A" / AUDIT_JSON).read_bytes()).hexdigest()
+    (tmp_path / "A" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactBroken) as caught:
+        report.run([tmp_path / "A"], tmp_path / "R")
+    assert "\n" not in str(caught.value) and not (tmp_path / "R").exists()

@@ -1,5 +1,6 @@
 """train and generate as stages: lineage, marked rows left out, killed runs that end in the same bytes."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,10 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from medaudit.artifacts.cohort import CohortWriter, open_cohort
 from medaudit.artifacts.store import Draft, Request, open_artifact
-from medaudit.errors import ArtifactKindMismatch, CohortMismatch, ConfigProblem, OutputExists, UsageProblem
+from medaudit.errors import (
+    ArtifactKindMismatch,
+    CohortMismatch,
+    ConfigProblem,
+    ModelUnreadable,
+    OutputExists,
+    UsageProblem,
+)
 from medaudit.stages import generate, train
 
 CONFIG = """
@@ -252,3 +261,19 @@ def test_four_processes_generate_what_one_does(tmp_path: Path):
     generate.run(tmp_path / "M", 3, tmp_path / "one" / "few", device="cpu", seed=4)
     assert files(tmp_path / "four") == files(tmp_path / "one")
     assert len(files(tmp_path / "one")) == 6
+
+
+def test_a_model_whose_weights_are_no_numbers_generates_nothing(tmp_path: Path):
+    train.run(cohort(tmp_path / "T"), config(tmp_path), tmp_path / "M", device="cpu")
+    weights = tmp_path / "M" / "model.safetensors"
+    tensors = load_file(weights)
+    for values in tensors.values():
+        values[...] = np.nan
+    save_file(tensors, weights)
+    manifest = json.loads((tmp_path / "M" / "manifest.json").read_bytes())
+    manifest["files"][weights.name] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (tmp_path / "M" / "manifest.json").write_text(json.dumps(manifest))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ModelUnreadable, match="no numbers"):
+        generate.run(tmp_path / "M", 3, tmp_path / "S", device="cpu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

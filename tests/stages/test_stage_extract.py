@@ -7,15 +7,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from forged_parts import both, column, forge, put
 
 from medaudit import seeds
+from medaudit.artifacts.authentication import KEY_NAME
 from medaudit.artifacts.cohort import CohortWriter, open_cohort
 from medaudit.artifacts.findings import MATCH_SCHEMA, open_extraction, read_matches
 from medaudit.artifacts.store import Draft, Request
-from medaudit.errors import CohortMismatch, PatientInBothSplits, ReferenceTooSmall, UsageProblem
+from medaudit.errors import (
+    CohortMismatch,
+    FindingsContradict,
+    FindingsNotAuthentic,
+    PatientInBothSplits,
+    ReferenceTooSmall,
+    UsageProblem,
+)
 from medaudit.images.intensity import to_depth
 from medaudit.images.transforms import add_noise
-from medaudit.stages import extract, train
+from medaudit.protocol.recheck import extraction_contradictions
+from medaudit.stages import extract, report, train
 
 SHAPE = (24, 20)
 PATIENTS, HELD = 60, 70
@@ -116,6 +126,39 @@ def test_repeats_of_training_films_are_grouped_and_named(house: Path) -> None:
     assert record.new_patient_rate == pytest.approx(1 / len(truth))
     assert record.edge_false_rate <= 0.1 / (len(truth) - 1)
     assert record.cliques_in_holdout == 0
+
+
+FORGED = {
+    "verdict": {"extract.json": put("verdict", value="release-supported")},
+    "verdict and counts": {
+        "extract.json": both(
+            put("verdict", value="release-supported"),
+            put("patients_extracted", value=0),
+            put("matched_cliques", value=0),
+            put("flagged_images", value=0),
+        )
+    },
+    "flags": {"matches_by_detector.parquet": column("flagged", False)},
+    "patients": {"extract.json": put("patients_extracted", value=0)},
+    "reasons": {"extract.json": put("reasons", value=["Nothing was found."])},
+    "alpha": {"extract.json": put("alpha", value=1e-9)},
+    "reference": {"reference.parquet": column("score", 50.0)},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_extraction_is_refused(house: Path, tmp_path: Path, name: str) -> None:
+    found = house / "X"
+    if not found.exists():
+        attack(house, "X")
+    assert list(extraction_contradictions(*open_extraction(found))) == []
+    forged = forge(found, tmp_path / "X", FORGED[name])
+    with pytest.raises(FindingsNotAuthentic):
+        report.run([forged], tmp_path / "R", key=house / KEY_NAME)
+    held = forge(found, tmp_path / "held", FORGED[name], key=house / KEY_NAME)
+    with pytest.raises(FindingsContradict):
+        report.run([held], tmp_path / "R", key=house / KEY_NAME)
+    assert not (tmp_path / "R").exists()
 
 
 def test_the_same_call_finds_its_result_and_another_folder_gets_the_same_bytes(house: Path) -> None:

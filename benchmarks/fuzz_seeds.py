@@ -6,6 +6,7 @@ import sys
 import warnings
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ SHAPE = (48, 40)  # (Y, X)
 IMAGES = 4
 
 
+@cache
 def films(count: int = IMAGES) -> np.ndarray:
     """(count, Y, X) phantoms, float32 in [0, 1]."""
     return np.stack([phantom(number, 0, SHAPE) for number in range(1, count + 1)]).astype(np.float32)
 
 
+@cache
 def pictures(kind: str) -> list[bytes]:
     """PNG, JPEG or TIFF in the ways that people store films."""
     unit = films(1)[0]
@@ -55,6 +58,7 @@ def pictures(kind: str) -> list[bytes]:
     ]  # fmt: skip
 
 
+@cache
 def dicoms() -> list[bytes]:
     """The sample data's own encodings, and further transfer syntaxes of the same film."""
     sys.path.insert(0, str(ROOT / "sample_data"))
@@ -98,6 +102,7 @@ def dicoms() -> list[bytes]:
     return found
 
 
+@cache
 def archives() -> list[bytes]:
     """npz of films: compressed or not, plain or in MedMNIST's names, with ids and labels."""
     unit = films()
@@ -153,6 +158,7 @@ def deflate_again(data: bytes, edit: Any) -> bytes:
     )
 
 
+@cache
 def tables() -> list[bytes]:
     """Tables beside the films `0.png` to `3.png`, as --manifest and metadata.csv have them."""
     rows = [
@@ -167,6 +173,7 @@ def tables() -> list[bytes]:
     ]  # fmt: skip
 
 
+@cache
 def configs() -> list[bytes]:
     """The configs that come with medaudit, and an audit's."""
     audit = "alpha: 0.05\nplants: 40\nrequired_kinds: [identity, mirror]\ncopynet: {steps: 10, channels: [8, 16, 16]}\nlong: 1e-3\n"

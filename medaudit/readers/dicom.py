@@ -75,7 +75,7 @@ def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
 def _decoded(item: tuple[bytes, Look]) -> Film:
     data, found = item
     ds = _whole(io.BytesIO(data))
-    values, route = _modality_values(ds, _stored(ds))  # (Y, X)
+    values, route = _parsed(lambda: _modality_values(ds, _stored(ds)))  # (Y, X)
     if not np.isfinite(values).all():
         raise Refused(refusals.NOT_FINITE)
     if values.min() == values.max():
@@ -84,7 +84,7 @@ def _decoded(item: tuple[bytes, Look]) -> Film:
 
 
 def _stored_alone(data: bytes) -> None:
-    _stored(_whole(io.BytesIO(data)))
+    _parsed(lambda: _stored(_whole(io.BytesIO(data))))
 
 
 def _guarded(function: Callable[[Any], Any], item: Any, ds: Dataset) -> Any:

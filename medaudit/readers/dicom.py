@@ -116,7 +116,7 @@ def _header(stream: BinaryIO) -> tuple[Dataset, int | None]:
     stream.seek(0)
     if _DEFLATED in head:
         ds = _whole(stream)
-        return ds, (len(ds.PixelData) if "PixelData" in ds else None)
+        return ds, _parsed(lambda: len(ds.PixelData) if "PixelData" in ds else None)
     force = head[128:132] != b"DICM"
     ds = _parsed(lambda: pydicom.dcmread(stream, stop_before_pixels=True, force=force))
     if force and not ({"SOPClassUID", "Rows"} & set(ds.dir())):

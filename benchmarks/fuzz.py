@@ -5,8 +5,8 @@
 
 Each file goes the way that a user's would: the command line runs in a process of its own that is watched from here,
 one file after the other, and a sample of every kind is given to the program itself. A defect is a traceback, `Defect:`,
-more than one line, a crash, more than 10 s of processor time, more than 1 GiB of memory, or a result that is not whole. The
-same seed gives the same files and the same table, apart from memory and times.
+more than one line, a crash, more than 10 s of processor time, more than 1 GiB of memory, or a result that is not whole.
+The same seed gives the same files and the same table, apart from memory and times.
 """
 
 import argparse

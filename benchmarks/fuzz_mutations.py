@@ -11,7 +11,25 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_EDGES = (0, 1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)  # fmt: skip
+_EDGES = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    32768,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63 - 1,
+)
 _LONGEST = 1 << 20  # bytes of a mutated file
 
 
@@ -84,8 +102,19 @@ def splice(data: bytes, other: bytes, draw: random.Random) -> bytes:
 
 
 BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    flip_bits, flip_bits, set_bytes, delete, delete, duplicate, insert, truncate, number, number, number, swap,
-)  # fmt: skip
+    flip_bits,
+    flip_bits,
+    set_bytes,
+    delete,
+    delete,
+    duplicate,
+    insert,
+    truncate,
+    number,
+    number,
+    number,
+    swap,
+)
 
 
 def side(data: bytes, sides: Sequence[int], draw: random.Random) -> bytes:
@@ -126,9 +155,34 @@ def png_repaired(data: bytes) -> bytes:
 
 def _values(depth: int) -> list[Any]:
     return [
-        None, True, False, 0, -1, 1, 10**18, -(2**63), 10**400, 1e308, 1e-320, "", "x", "NaN", "\u202e\x1b[31m", "0", "a" * 70_000,
-        [], {}, [[]], {"": {}}, [1, "a", None], {"a": [1]}, list(range(1000)), nested(depth), "../../etc/passwd", "/etc/passwd",
-    ]  # fmt: skip
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        10**18,
+        -(2**63),
+        10**400,
+        1e308,
+        1e-320,
+        "",
+        "x",
+        "NaN",
+        "\u202e\x1b[31m",
+        "0",
+        "a" * 70_000,
+        [],
+        {},
+        [[]],
+        {"": {}},
+        [1, "a", None],
+        {"a": [1]},
+        list(range(1000)),
+        nested(depth),
+        "../../etc/passwd",
+        "/etc/passwd",
+    ]
 
 
 def nested(depth: int) -> Any:
@@ -187,12 +241,43 @@ def _text_edit(data: bytes, draw: random.Random) -> bytes:
     end = next((i for i in range(at, len(data)) if data[i] in b",\n]}"), len(data))
     token = draw.choice(
         (
-            b"[" * 100_000, b'{"a":' * 50_000, b"9" * 100_000, b"-" + b"9" * 5000, b"1e999", b"NaN", b".nan", b".inf", b"Infinity",
-            b"0x" + b"f" * 9000, b'"' + b"x" * 200_000 + b'"', b'"', b"'", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"2020-99-99",
-            b"&a [*a, *a]", b"*b", b"<<: {}", b"!!python/object:os.system x", b"!!int ''", b"!!timestamp x", b"1:2:3:4",
-            b"\r", b"\n---\n", b"\t", b"? [a]\n: b", b"| >", b"=1+1", b"../../x", b"\xe2\x80\xae", b"true", b"null", b"~",
+            b"[" * 100_000,
+            b'{"a":' * 50_000,
+            b"9" * 100_000,
+            b"-" + b"9" * 5000,
+            b"1e999",
+            b"NaN",
+            b".nan",
+            b".inf",
+            b"Infinity",
+            b"0x" + b"f" * 9000,
+            b'"' + b"x" * 200_000 + b'"',
+            b'"',
+            b"'",
+            b"\0",
+            b"\xff\xfe",
+            b"\xed\xa0\x80",
+            b"2020-99-99",
+            b"&a [*a, *a]",
+            b"*b",
+            b"<<: {}",
+            b"!!python/object:os.system x",
+            b"!!int ''",
+            b"!!timestamp x",
+            b"1:2:3:4",
+            b"\r",
+            b"\n---\n",
+            b"\t",
+            b"? [a]\n: b",
+            b"| >",
+            b"=1+1",
+            b"../../x",
+            b"\xe2\x80\xae",
+            b"true",
+            b"null",
+            b"~",
         )
-    )  # fmt: skip
+    )
     return data[:at] + token + (data[end:] if draw.random() < 0.7 else b"")
 
 

@@ -6,6 +6,7 @@ import sys
 import warnings
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ SHAPE = (48, 40)  # (Y, X)
 IMAGES = 4
 
 
+@cache
 def films(count: int = IMAGES) -> np.ndarray:
     """(count, Y, X) phantoms, float32 in [0, 1]."""
     return np.stack([phantom(number, 0, SHAPE) for number in range(1, count + 1)]).astype(np.float32)
 
 
+@cache
 def pictures(kind: str) -> list[bytes]:
     """PNG, JPEG or TIFF in the ways that people store films."""
     unit = films(1)[0]
@@ -33,9 +36,13 @@ def pictures(kind: str) -> list[bytes]:
     noise = np.random.Generator(np.random.Philox(7)).integers(0, 256, SHAPE).astype(np.uint8)
     if kind == "PNG":
         colour = gray.convert("RGB")
-        return [_stored(one, "PNG") for one in (gray, deep, colour, gray.convert("P"), gray.convert("LA"), gray.convert("1"))] + [
-            _stored(gray, "PNG", icc_profile=b"x" * 200), _stored(Image.fromarray(noise), "PNG", optimize=True),
-        ]  # fmt: skip
+        return [
+            _stored(one, "PNG")
+            for one in (gray, deep, colour, gray.convert("P"), gray.convert("LA"), gray.convert("1"))
+        ] + [
+            _stored(gray, "PNG", icc_profile=b"x" * 200),
+            _stored(Image.fromarray(noise), "PNG", optimize=True),
+        ]
     if kind == "JPEG":
         exif = Image.Exif()
         exif[0x010E] = "phantom"
@@ -48,13 +55,21 @@ def pictures(kind: str) -> list[bytes]:
         ]
     floats = Image.fromarray(unit)
     return [
-        *(_stored(gray, "TIFF", compression=how) for how in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")),
-        _stored(gray.convert("1"), "TIFF", compression="group4"), _stored(deep, "TIFF"), _stored(deep, "TIFF", compression="tiff_lzw"),
-        _stored(floats, "TIFF"), _stored(floats, "TIFF", compression="tiff_adobe_deflate"), _stored(gray, "TIFF", tiffinfo={262: 0}),
+        *(
+            _stored(gray, "TIFF", compression=how)
+            for how in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+        ),
+        _stored(gray.convert("1"), "TIFF", compression="group4"),
+        _stored(deep, "TIFF"),
+        _stored(deep, "TIFF", compression="tiff_lzw"),
+        _stored(floats, "TIFF"),
+        _stored(floats, "TIFF", compression="tiff_adobe_deflate"),
+        _stored(gray, "TIFF", tiffinfo={262: 0}),
         _stored(gray, "TIFF", save_all=True, append_images=[gray]),
-    ]  # fmt: skip
+    ]
 
 
+@cache
 def dicoms() -> list[bytes]:
     """The sample data's own encodings, and further transfer syntaxes of the same film."""
     sys.path.insert(0, str(ROOT / "sample_data"))
@@ -98,6 +113,7 @@ def dicoms() -> list[bytes]:
     return found
 
 
+@cache
 def archives() -> list[bytes]:
     """npz of films: compressed or not, plain or in MedMNIST's names, with ids and labels."""
     unit = films()
@@ -153,6 +169,7 @@ def deflate_again(data: bytes, edit: Any) -> bytes:
     )
 
 
+@cache
 def tables() -> list[bytes]:
     """Tables beside the films `0.png` to `3.png`, as --manifest and metadata.csv have them."""
     rows = [
@@ -162,14 +179,18 @@ def tables() -> list[bytes]:
     head = "file,patient_id,study,view,split,labels"
     text = "\n".join([head, *rows]) + "\n"
     return [
-        text.encode(), text.replace(",", ";").encode("utf-8-sig"), text.replace("p1", '"p ""1"""').encode(),
+        text.encode(),
+        text.replace(",", ";").encode("utf-8-sig"),
+        text.replace("p1", '"p ""1"""').encode(),
         "\n".join(["file,patient_id", *(f"./{n}.png,p{n}" for n in range(IMAGES))]).encode(),
-    ]  # fmt: skip
+    ]
 
 
+@cache
 def configs() -> list[bytes]:
     """The configs that come with medaudit, and an audit's."""
-    audit = "alpha: 0.05\nplants: 40\nrequired_kinds: [identity, mirror]\ncopynet: {steps: 10, channels: [8, 16, 16]}\nlong: 1e-3\n"
+    audit = "alpha: 0.05\nplants: 40\nrequired_kinds: [identity, mirror]\n"
+    audit += "copynet: {steps: 10, channels: [8, 16, 16]}\nlong: 1e-3\n"
     whole = audit.replace("long: 1e-3\n", "")
     return [
         *(path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))),
@@ -213,9 +234,15 @@ def write_diffusers(path: Path) -> None:
 
         torch.manual_seed(0)
         unet = UNet2DModel(
-            sample_size=16, in_channels=1, out_channels=1, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
-            down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
-        )  # fmt: skip
+            sample_size=16,
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=(8, 8),
+            layers_per_block=1,
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D",) * 2,
+            up_block_types=("UpBlock2D",) * 2,
+        )
         DDPMPipeline(unet, DDPMScheduler(num_train_timesteps=20)).save_pretrained(path)
 
 

@@ -83,8 +83,9 @@ def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
 def _film(item: tuple[bytes, Look]) -> Film:
     data, found = item
     ds = _whole(io.BytesIO(data))
-    image = decoded(ds)
-    values, route, notes = modality_values(ds, image.stored)  # (Y, X)
+    image, values, route, notes = parsed(lambda: _values(ds))  # values: (Y, X)
+    if not np.isfinite(values).all():
+        raise Refused(refusals.NOT_FINITE)
     inside = None if image.padding is None else ~image.padding
     part = values if inside is None else values[inside]
     if part.min() == part.max():
@@ -97,7 +98,13 @@ def _film(item: tuple[bytes, Look]) -> Film:
 
 
 def _stored_alone(data: bytes) -> None:
-    decoded(_whole(io.BytesIO(data)))
+    parsed(lambda: decoded(_whole(io.BytesIO(data))))
+
+
+def _values(ds: Dataset) -> tuple[Any, ...]:
+    """The stored pixels, and their values, route and notes after the modality LUT."""
+    image = decoded(ds)
+    return image, *modality_values(ds, image.stored)
 
 
 def _guarded(function: Callable[[Any], Any], item: Any, ds: Dataset, pixels: _Pixels) -> Any:
@@ -132,7 +139,7 @@ def _header(stream: BinaryIO) -> tuple[Dataset, _Pixels]:
     stream.seek(0)
     if _DEFLATED in head:
         ds = _whole(stream)
-        return ds, _Pixels(len(ds.PixelData) if "PixelData" in ds else None)
+        return ds, _Pixels(parsed(lambda: len(ds.PixelData) if "PixelData" in ds else None))
     force = head[128:132] != b"DICM"
     ds = parsed(lambda: pydicom.dcmread(stream, stop_before_pixels=True, force=force))
     if force and not ({"SOPClassUID", "Rows"} & set(ds.dir())):

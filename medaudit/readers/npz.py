@@ -30,6 +30,7 @@ _CHANNELS = (1, 2, 3, 4)  # gray, gray and alpha, red green blue, and alpha
 _FARTHEST = 1e300  # a difference of two larger numbers would overflow
 _MOST_ROW_BYTES = 1 << 16  # of the ids or labels of one film
 _MOST_WHOLE_BYTES = 1 << 29  # of an array whose films do not lie one after the other
+_LAST_CHARACTER = 0x10FFFF
 _BLOCK_BYTES = 1 << 22
 _MANY, _LEAST_BYTES = 100_000, 4  # films, and bytes of the file for each from there on: entries take memory
 
@@ -254,13 +255,22 @@ def _side_rows(path: Path, name: str, count: int) -> Iterator[np.ndarray]:
                     raise NothingReadable(f"{path}: {name} lies in Fortran order and is too large for that")
                 whole = np.frombuffer(stream.read(stream.size), dtype=dtype).reshape(shape, order="F")
                 stream.end()
-                yield np.ascontiguousarray(whole).reshape(count, -1)
+                yield _legible(path, np.ascontiguousarray(whole).reshape(count, -1))
                 return
             most = max(1, _BLOCK_BYTES // row)
             for start in range(0, count, most):
                 part = min(most, count - start)
-                yield np.frombuffer(stream.read(part * row), dtype=dtype).reshape(part, -1)
+                yield _legible(path, np.frombuffer(stream.read(part * row), dtype=dtype).reshape(part, -1))
             stream.end()
+
+
+def _legible(path: Path, block: np.ndarray) -> np.ndarray:
+    """The block (n, K), if its text is text. Raises NothingReadable: numpy takes any number for a character."""
+    if block.dtype.kind == "U":
+        points = block.view(np.dtype(np.uint32).newbyteorder(block.dtype.byteorder))
+        if (points > _LAST_CHARACTER).any() or ((points >= 0xD800) & (points < 0xE000)).any():
+            raise NothingReadable(f"{path} holds text that is damaged; get the file again")
+    return block
 
 
 def _strings(path: Path, names: list[str], count: int) -> list[str | None]:

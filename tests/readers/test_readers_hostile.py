@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 from reader_files import dataset, ramp, write_png
 
+from medaudit.cli.app import run
 from medaudit.readers import dicom, raster, refusals
 from medaudit.readers.refusals import Refused
 
@@ -93,3 +95,22 @@ def test_a_blank_film_that_unfolds_to_gigabytes_is_refused_by_its_header() -> No
         raster.read(blank.getvalue())
     with pytest.raises(Refused, match=refusals.TOO_MANY_PIXELS):
         raster.look(blank)
+
+
+def test_a_tag_that_pydicom_reads_only_when_it_is_asked_for(tmp_path: Path) -> None:
+    ds = dataset(ramp())
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data = encoded(ds)
+    start = 144 + int.from_bytes(data[140:144], "little")
+    inner = zlib.decompress(data[start:], -zlib.MAX_WBITS).replace(
+        b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OS"
+    )
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    (tmp_path / "a.dcm").write_bytes(data[:start] + packer.compress(inner) + packer.flush())
+    write_png(tmp_path / "b.png")
+    with pytest.raises(Refused, match=refusals.UNDECODABLE):
+        dicom.look(io.BytesIO((tmp_path / "a.dcm").read_bytes()))
+    done = run(
+        ["ingest", str(tmp_path), "--out", str(tmp_path / "C"), "--key", str(tmp_path / "k.key"), "-q"]
+    )
+    assert done == 0

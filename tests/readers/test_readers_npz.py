@@ -207,6 +207,19 @@ def test_a_head_that_does_not_fit_is_damage(tmp_path: Path, name: str) -> None:
         npz.image_arrays(packed(tmp_path / "a.npz", BROKEN[name]))
 
 
+@pytest.mark.parametrize("point", [0x110000, 0xFFFFFFFF, 0xD800])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_that_holds_no_characters_is_damage(tmp_path: Path, point: int, order: str) -> None:
+    ids = np.full((13, 2), 65, dtype=f"{order}u4")
+    ids[7, 1] = point
+    data = io.BytesIO()
+    np.save(data, FILMS)
+    text = npy("(13,)", f"{order}U2", ids.tobytes())
+    path = packed(tmp_path / "a.npz", {"images": data.getvalue(), "patient_id": text})
+    with pytest.raises(NothingReadable, match="damaged"):
+        npz.entries(path, npz.image_arrays(path))
+
+
 def test_a_method_that_unfolds_without_a_limit_is_not_read(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.npz", {"images": npy("(1, 8, 8)", data=bytes(64))}, zipfile.ZIP_LZMA)
     with pytest.raises(NothingReadable, match="damaged"):

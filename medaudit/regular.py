@@ -4,10 +4,12 @@ Every reader of files that medaudit did not write itself goes through here.
 """
 
 import errno
+import io
 import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 _FLAGS = (
     os.O_RDONLY
@@ -47,3 +49,36 @@ def read_regular(path: Path) -> bytes:
     """All bytes of a regular file. Raises as `open_regular` does."""
     with open_regular(path) as stream:
         return stream.read()
+
+
+class Bounded(io.RawIOBase):
+    """A file that is never asked for more bytes than it has: a length in a header may state gigabytes.
+
+    Python makes room for all that it is asked for before it reads.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        at = stream.tell()
+        self._stream, self._end = stream, stream.seek(0, io.SEEK_END)
+        stream.seek(at)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, and at most those that are left."""
+        left = max(0, self._end - self._stream.tell())
+        return self._stream.read(left if size is None or size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of any file."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True

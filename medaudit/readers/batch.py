@@ -12,9 +12,8 @@ import numpy as np
 
 from medaudit.images.intensity import Fit, fit_square, to_depth
 from medaudit.readers import files, npz, refusals
-from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers, chunked
-from medaudit.readers.records import Entry, Film, fill
+from medaudit.readers.records import Entry, Film, ImageArray, Listing, fill
 from medaudit.readers.refusals import Refused
 
 _CHUNK_BYTES = 8 << 20
@@ -88,7 +87,7 @@ class _Array:
     """Reads one film of an npz, already cut out of its array."""
 
     recipe: Recipe
-    arrays: tuple[npz.ImageArray, ...]
+    arrays: tuple[ImageArray, ...]
 
     def __call__(self, item: tuple[Entry, int, np.ndarray]) -> Outcome:
         entry, array, values = item
@@ -147,7 +146,7 @@ def _npz_films(listing: Listing, size: int, first: int) -> Iterator[tuple[Entry,
         yield entry, 0, np.zeros((1, 1), np.uint8)
 
 
-def _refused(array: npz.ImageArray) -> str | None:
+def _refused(array: ImageArray) -> str | None:
     try:
         npz.look(array)
     except Refused as refused:

@@ -17,7 +17,7 @@ from pydicom.pixels import pixel_array
 from pydicom.pixels.utils import get_j2k_parameters
 
 from medaudit.readers import notes, refusals, repair
-from medaudit.readers.channels import gray_of
+from medaudit.readers.pixel_checks import gray_of
 from medaudit.readers.records import MAX_PIXELS, unfolds_too_far
 from medaudit.readers.refusals import Refused
 

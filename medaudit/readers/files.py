@@ -3,20 +3,15 @@
 import errno
 import hashlib
 import io
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from medaudit.readers import dicom, formats, raster, refusals
-from medaudit.readers.naming import inside
-from medaudit.readers.records import Bounded, Film, Look
+from medaudit.readers.naming import DICOM_SUFFIXES, inside, suffix
+from medaudit.readers.records import Film, Look
 from medaudit.readers.refusals import Refused
 from medaudit.readers.walking import walk
-from medaudit.regular import NotRegular, open_regular, read_regular
-
-RASTER_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k"}
-)
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+from medaudit.regular import Bounded, NotRegular, open_regular, read_regular
 
 
 def size(root: Path, name: str) -> int:
@@ -34,18 +29,6 @@ def head(root: Path, name: str) -> bytes:
             return stream.read(132)
     except OSError:
         return b""
-
-
-def suffix(name: str) -> str:
-    """The ending of a name, lower case; names of PACS exports such as `1.2.840.113` have none."""
-    ending = PurePosixPath(name).suffix.lower()
-    return "" if ending[1:].isdigit() else ending
-
-
-def may_be_image(name: str) -> bool:
-    """Whether a name has an image's ending or none at all."""
-    ending = suffix(name)
-    return ending in RASTER_SUFFIXES or ending in DICOM_SUFFIXES or not ending
 
 
 def look_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> Look:

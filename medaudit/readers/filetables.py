@@ -1,18 +1,18 @@
-"""Tables that say which file is whose: --manifest, and a metadata.csv beside the images.
+"""Tables that name the patient of each file: --manifest, and a metadata.csv in a folder of images.
 
-Usual names of columns are known; which row means which file is told from the files there are, and nothing is guessed
-between two. A metadata.csv speaks for its own folder alone.
+Usual names of columns are known; the file of a row is found among the files of the source, and a row that fits two of
+them is an error. A metadata.csv applies to its own folder and the folders below it.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medaudit.errors import UsageProblem
 from medaudit.readers import refusals, tables
-from medaudit.readers.naming import Files, has_ending, inside
+from medaudit.readers.naming import Files, has_ending, inside, named_like, parent, within
 from medaudit.readers.records import Entry, patient_id, view_word
 from medaudit.readers.tables import LabelRule
 
@@ -34,9 +34,8 @@ _OTHERS = {
     "split": ("split",),
     "labels": ("labels", "label"),
 }
-NO_FILE = frozenset(
-    {refusals.MISSING_FILE, refusals.OUTSIDE_FOLDER}
-)  # reasons of entries that stand for no file
+# Reasons of entries that stand for no file.
+NO_FILE = frozenset({refusals.MISSING_FILE, refusals.OUTSIDE_FOLDER})
 _LABELS = LabelRule(column=("labels",), separator="[|;]")
 
 
@@ -215,3 +214,99 @@ def split_counts(entries: Iterable[Entry], named: Mapping[str, object]) -> tuple
     there = [entry.file for entry in entries if entry.refuse not in NO_FILE]
     counted = Counter(file in named for file in there)
     return len(there), counted[True]
+
+
+@dataclass
+class FolderTables:
+    """What the tables of folders say. `tables`: (name, folder it applies to); `entries`: one for each image in those
+    folders; `warnings` name no folder, `notes` are for the screen."""
+
+    tables: list[tuple[str, str]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def why(self) -> str:
+        """Why these tables were read."""
+        return "; ".join(
+            f"{name} names the files of {'its folder alone' if scope else 'the source'}"
+            for name, scope in self.tables
+        )
+
+
+def read_folder_tables(
+    root: Path,
+    names: Sequence[str],
+    patterns: Sequence[str],
+    is_image: Callable[[str], bool],
+    columns: Columns,
+    *,
+    lenient: bool,
+) -> FolderTables:
+    """Read every table of `names` that is named like `patterns` and whose folder holds images.
+
+    Raises UsageProblem for one that cannot be used; `lenient`: it is passed over, because a manifest is given.
+    """
+    found, by_table = FolderTables(), dict[str, Named]()
+    for name in named_like(names, patterns):
+        scope = parent(name)
+        if any(scope == taken for _, taken in found.tables):
+            continue
+        inside = [n for n in names if within(n, scope)]
+        images = [n for n in inside if is_image(n)]
+        if not images:
+            found.notes.append(f"{name} applies to its own folder, which holds no image; it is not used")
+            continue
+        try:
+            named = _read_in(root, name, scope, images, inside, columns)
+            said = coverage(name, named, len({*images, *named.rows}), len(named.rows))
+        except UsageProblem:
+            if not lenient:
+                raise
+            found.notes.append(f"{name} cannot be used and is passed over, because a manifest is given")
+            continue
+        by_table[name] = named
+        found.tables.append((name, scope))
+        found.notes += [*said, *filter(None, [named.note])]
+        # what is kept in the cohort names no folder
+        found.warnings += [
+            text.replace(name, "a metadata.csv in a subfolder", 1) if scope else text for text in said
+        ]
+    _fill(found, by_table, [n for n in names if any(within(n, scope) for _, scope in found.tables)], is_image)
+    return found
+
+
+def _read_in(
+    root: Path, name: str, scope: str, images: Sequence[str], inside: Sequence[str], columns: Columns
+) -> Named:
+    """What one table says, under the names of the source."""
+    cut = len(scope) + 1 if scope else 0
+    index = Files([n[cut:] for n in images], [n[cut:] for n in inside])
+    named = read(root / name, name, index, root / scope, columns)
+    above = f"{scope}/" if scope else ""
+    named.rows = {above + file: row for file, row in named.rows.items()}
+    named.conflicts = {above + file for file in named.conflicts}
+    named.missing = {above + file: None for file in named.missing}
+    return named
+
+
+def _fill(
+    found: FolderTables, by_table: dict[str, Named], names: Sequence[str], is_image: Callable[[str], bool]
+) -> None:
+    """An entry for each of `names` that a table names or that is an image. Two patients are a conflict."""
+    for name in names:
+        tables_of_it = [by_table[table] for table, _ in found.tables if name in by_table[table].rows]
+        if not tables_of_it:
+            if is_image(name):
+                found.entries.append(Entry(name, refuse=refusals.UNLISTED))
+            continue
+        entry = Entry(name)
+        for one in reversed(tables_of_it):  # the cells of the uppermost folder's table take precedence
+            entry = one.applied(entry)
+        patients = {one.rows[name][0].get("patient") for one in tables_of_it} - {None}
+        conflict = len(patients) > 1 or any(name in one.conflicts for one in tables_of_it)
+        found.entries.append(replace(entry, refuse=refusals.PATIENT_CONFLICT if conflict else entry.refuse))
+    there = {entry.file for entry in found.entries}
+    lost = {entry.file: entry for one in by_table.values() for entry in one.refused()}
+    found.entries += [entry for file, entry in lost.items() if file not in there]

@@ -15,11 +15,10 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO
 
 from medaudit.readers import dicom, raster, refusals
+from medaudit.readers.zipped import npy_head
 from medaudit.regular import open_regular
 
 HEAD = 4096  # bytes that are looked at
@@ -186,19 +185,12 @@ def _is_image(head: bytes) -> bool:
 
 def _is_stack(stream: BinaryIO) -> bool:
     """Whether an npy holds images: three axes or more of numbers, or two of whole numbers of 8 or 16 bits."""
-    shape, dtype = npy_header(stream)
+    head = npy_head(stream)
+    shape, dtype = head.shape, head.dtype
     if dtype.hasobject or math.prod(shape) == 0:
         return False
     whole = dtype.kind in "ui" and dtype.itemsize <= 2 and min(shape, default=0) >= 16
     return dtype.kind in "buif" and (len(shape) >= 3 or (len(shape) == 2 and whole))
-
-
-def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type at the head of an npy. Raises ValueError."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
 
 
 def _parquet(stream: BinaryIO) -> Content | None:

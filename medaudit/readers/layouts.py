@@ -1,6 +1,6 @@
-"""Which films a source holds and whose they are: a folder, an npz, a DICOMDIR or one film → a listing.
+"""A source (a folder, an npz, a DICOMDIR or one image) → a listing of its images and their patients.
 
-No image is left out in silence: what the layout does not take and looks like an image is an entry that is refused.
+No image is left out in silence: an image that the layout does not take is an entry that is refused.
 """
 
 import hashlib
@@ -13,14 +13,11 @@ from pathlib import Path, PurePosixPath
 from medaudit.errors import LayoutUnknown, NothingReadable, SourceMissing, UsageProblem
 from medaudit.readers import files, filetables, npz, refusals, tables
 from medaudit.readers.adapters import Adapter, adapter_named, known_layouts
-from medaudit.readers.beside import Spoken, read_beside
-from medaudit.readers.entries import within
-from medaudit.readers.filetables import Columns
-from medaudit.readers.guess import asked_for, guessed
+from medaudit.readers.filetables import Columns, FolderTables, read_folder_tables
+from medaudit.readers.guess import asked_for, guessed, looks_like_image
 from medaudit.readers.left import Contents, hidden_of, left_of
-from medaudit.readers.listing import Listing
-from medaudit.readers.naming import Files
-from medaudit.readers.records import Entry
+from medaudit.readers.naming import Files, suffix, within
+from medaudit.readers.records import Entry, Listing
 from medaudit.readers.walking import Walk, walk
 
 __all__ = ["Columns", "Listing", "list_source"]
@@ -193,26 +190,33 @@ def _from_dicomdir(source: Path, found: _Source, layout: str) -> tuple[list[Entr
 
 
 def _from_folder(source: Path, found: _Source, layout: str) -> tuple[list[Entry], Adapter, str]:
-    """Entries by the tables beside the images for the folders they speak for, by a layout for the rest."""
-    spoken = Spoken()
+    """Entries by each metadata.csv for the folder it applies to, by a layout for the rest."""
+    tabled, metadata = FolderTables(), adapter_named("metadata")
+    endings = metadata.endings
     if layout in ("auto", "metadata"):
-        spoken = read_beside(found.root, found.names, found.contents, found.columns, found.lenient)
-        found.notes += spoken.notes
-        found.warnings += spoken.warnings
-        found.tables |= {name for name, _ in spoken.tables}
-    if found.columns and not spoken.tables:
+        tabled = read_folder_tables(
+            found.root,
+            found.names,
+            metadata.tables[0].files,
+            lambda name: suffix(name) in endings or looks_like_image(name, found.contents),
+            found.columns,
+            lenient=found.lenient,
+        )
+        found.notes += tabled.notes
+        found.warnings += tabled.warnings
+        found.tables |= {name for name, _ in tabled.tables}
+    if found.columns and not tabled.tables:
         raise UsageProblem(
             "--file-column and --patient-column need --manifest, or a metadata.csv in the folder"
         )
-    metadata = adapter_named("metadata")
-    scopes = [scope for _, scope in spoken.tables]
+    scopes = [scope for _, scope in tabled.tables]
     rest = [name for name in found.names if not any(within(name, scope) for scope in scopes)]
     if layout == "metadata":
         if not scopes:
             raise LayoutUnknown(
                 f"{found.root} has no table of layout metadata; it needs metadata.csv with the column file"
             )
-        return spoken.entries, metadata, "asked for"
+        return tabled.entries, metadata, "asked for"
     guess = guessed(found.root, rest, found.contents) if layout == "auto" else (
         asked_for(found.root, rest, layout, found.contents)
     )  # fmt: skip
@@ -220,14 +224,14 @@ def _from_folder(source: Path, found: _Source, layout: str) -> tuple[list[Entry]
         if not scopes:
             known = ", ".join(known_layouts())
             raise LayoutUnknown(f"{source} holds no film of a known layout ({known}); {_hint(source)}")
-        return spoken.entries, metadata, spoken.why
+        return tabled.entries, metadata, tabled.why
     found.warnings += guess.built.warnings
     found.from_names = guess.built.from_names
     found.tables |= {one.name for one in guess.tables}
     if not scopes:
         return guess.built.entries, guess.adapter, guess.why
-    entries = sorted([*spoken.entries, *guess.built.entries], key=lambda entry: entry.file)
-    return entries, guess.adapter, f"{guess.why}; {spoken.why}"
+    entries = sorted([*tabled.entries, *guess.built.entries], key=lambda entry: entry.file)
+    return entries, guess.adapter, f"{guess.why}; {tabled.why}"
 
 
 def _overridden(listing: Listing, others: list[str], path: Path, columns: Columns) -> Listing:
@@ -269,7 +273,7 @@ def _with_left(listing: Listing, found: _Source, others: Sequence[str]) -> Listi
         listing,
         entries=[*listing.entries, *left.entries, *hidden],
         digest=digest,
-        ignored=dict(Counter(files.suffix(name) or "none" for name in others if name not in known)),
+        ignored=dict(Counter(suffix(name) or "none" for name in others if name not in known)),
         warnings=(*found.warnings, *listing.warnings),
         notes=(*found.notes, *listing.notes),
         left=tuple(left.readable),

@@ -7,8 +7,8 @@ from pathlib import Path
 from medaudit.errors import ImagesLeft
 from medaudit.readers import dicom, files, formats, refusals
 from medaudit.readers.formats import Content
-from medaudit.readers.listing import Listing
-from medaudit.readers.records import Entry
+from medaudit.readers.naming import IMAGE_SUFFIXES, suffix
+from medaudit.readers.records import Entry, Listing
 
 _NAMED = 5  # files that a message names
 
@@ -54,7 +54,7 @@ def left_of(contents: Contents, names: Iterable[str], reason: str) -> Left:
         elif found is None:
             if dicom.is_dicom(files.head(contents.root, name)):
                 continue  # a directory, a report or the like
-            if files.suffix(name) in files.RASTER_SUFFIXES | files.DICOM_SUFFIXES:
+            if suffix(name) in IMAGE_SUFFIXES:
                 empty = files.size(contents.root, name) == 0
                 entries.append(
                     Entry(name, refuse=refusals.EMPTY_FILE if empty else files.unknown_reason(name))

@@ -1,18 +1,55 @@
-"""Names of files as tables write them → files of a source. The one place where it is decided what a name may reach.
+"""Names of files: endings, folders, and what a name in a table stands for. Only here it is decided what it may reach.
 
-A name is only ever looked up among the files that the walk found or that stay inside the source.
+A name is looked up among the files of the source alone, and leads to none outside it.
 """
 
+import fnmatch
 import posixpath
 import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+# The one list of endings of images: layouts/*.yaml calls these two `raster` and `dicom`.
+RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+IMAGE_SUFFIXES = frozenset((*RASTER_SUFFIXES, *DICOM_SUFFIXES))
 _DRIVE = re.compile(r"[A-Za-z]:")
-_ENDINGS = re.compile(r"\.(?:png|jpe?g|jpe|tiff?|dcm|dicom|dic|ima)$", re.IGNORECASE)
+_ENDINGS = re.compile(f"(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$", re.IGNORECASE)
+
+
+def suffix(name: str) -> str:
+    """The ending of a name, lower case; names of PACS exports such as `1.2.840.113` have none."""
+    ending = PurePosixPath(name).suffix.lower()
+    return "" if ending[1:].isdigit() else ending
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is named as a CSV table."""
+    return name.lower().endswith((".csv", ".csv.gz"))
+
+
+def within(name: str, folder: str) -> bool:
+    """Whether a file is in a folder or below it; every file is in ""."""
+    return not folder or name.startswith(folder + "/")
+
+
+def parent(name: str) -> str:
+    """The folder of a file, "" for the source itself."""
+    return name.rpartition("/")[0]
+
+
+def named_like(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The names whose last part fits one of the patterns, in any case; the uppermost folders first."""
+    lower = [pattern.lower() for pattern in patterns]
+    fitting = [
+        name
+        for name in names
+        if any(fnmatch.fnmatchcase(PurePosixPath(name).name.lower(), pattern) for pattern in lower)
+    ]
+    return sorted(fitting, key=lambda name: (name.count("/"), name))
 
 
 def inside(text: str, folder: Path | None = None) -> str | None:

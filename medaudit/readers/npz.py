@@ -10,7 +10,7 @@ so that an archive larger than memory is no trouble. Nothing pickled is ever loa
 import math
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,18 @@ import numpy as np
 from medaudit.errors import LayoutUnknown, NothingReadable
 from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
-from medaudit.readers.channels import gray_of
-from medaudit.readers.formats import npy_header
-from medaudit.readers.records import MAX_PIXELS, Entry, Film, Look, unfolds_too_far, view_word
+from medaudit.readers.pixel_checks import gray_of
+from medaudit.readers.records import (
+    MAX_PIXELS,
+    Entry,
+    Film,
+    ImageArray,
+    Look,
+    unfolds_too_far,
+    view_word,
+)
 from medaudit.readers.refusals import Refused
-from medaudit.readers.zipped import ArrayStream, archive_of, damage_named
+from medaudit.readers.zipped import ArrayStream, archive_of, head_of
 
 _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
@@ -33,28 +40,6 @@ _MOST_WHOLE_BYTES = 1 << 29  # of an array whose films do not lie one after the 
 _LAST_CHARACTER = 0x10FFFF
 _BLOCK_BYTES = 1 << 22
 _MANY, _LEAST_BYTES = 100_000, 4  # films, and bytes of the file for each from there on: entries take memory
-
-
-@dataclass(frozen=True)
-class ImageArray:
-    """One array of films in the archive: its name, the split it stands for, and its shape (N, Y, X[, 3])."""
-
-    name: str
-    split: str | None
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    in_order: bool  # C order: rows lie one after the other
-    packed_bytes: int  # in the archive
-
-    @property
-    def film_bytes(self) -> int:
-        """Bytes of one film."""
-        return math.prod(self.film_shape) * self.dtype.itemsize
-
-    @property
-    def film_shape(self) -> tuple[int, ...]:
-        """Shape of one film, channels last where there are any."""
-        return self.shape[1:]
 
 
 def is_npz(path: Path) -> bool:
@@ -121,13 +106,12 @@ def other_arrays(path: Path) -> list[tuple[str, int]]:
         read = {name for name, _ in _image_names(path, archive, members)}
         for name in sorted(members - read):
             try:
-                with damage_named(path), archive.open(f"{name}.npy") as stream:
-                    shape, dtype = npy_header(stream)
+                head = head_of(path, archive, name)
             except NothingReadable:
                 continue
-            objects = dtype.hasobject and "image" in name.lower() and len(shape) > 0
-            if objects or (_is_films(shape, dtype) and min(shape) > 0):
-                found.append((name, shape[0]))
+            objects = head.dtype.hasobject and "image" in name.lower() and len(head.shape) > 0
+            if objects or (_is_films(head.shape, head.dtype) and min(head.shape) > 0):
+                found.append((name, head.shape[0]))
     return found
 
 

@@ -12,8 +12,8 @@ from medaudit.artifacts.store import write_whole
 from medaudit.images.intensity import Fit
 from medaudit.progress import SILENT, Progress
 from medaudit.readers.batch import Recipe
-from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers
+from medaudit.readers.records import Listing
 from medaudit.readers.survey import survey
 
 

@@ -16,10 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
-from medaudit.readers.channels import gray_of
+from medaudit.readers.pixel_checks import gray_of, is_sheet
 from medaudit.readers.records import MAX_PIXELS, Film, Look, unfolds_too_far
 from medaudit.readers.refusals import Refused
-from medaudit.readers.sheets import is_sheet
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP")
 _MAGIC = (

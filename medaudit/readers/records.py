@@ -1,14 +1,14 @@
-"""What the readers hand on: an entry of the listing, a look at a header, a decoded film.
+"""What the readers hand on: the listing of a source and its entries, a look at a header, a decoded image.
 
 Axes: (Y, X) rows and columns of pixels.
 """
 
-import io
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
 
@@ -58,39 +58,6 @@ def patient_id(text: str | None) -> str | None:
     if whole:
         known = whole.group(1)
     return known if known and known.lower() not in _NO_PATIENT else None
-
-
-class Bounded(io.RawIOBase):
-    """A file that is never asked for more bytes than it has: a length in a header may state gigabytes.
-
-    Python makes room for all that it is asked for before it reads.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        at = stream.tell()
-        self._stream, self._end = stream, stream.seek(0, io.SEEK_END)
-        stream.seek(at)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """At most `size` bytes, and at most those that are left."""
-        left = max(0, self._end - self._stream.tell())
-        return self._stream.read(left if size is None or size < 0 else min(size, left))
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of any file."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """As of any file."""
-        return self._stream.tell()
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
 
 
 def unfolds_too_far(pixels: int, stored_bytes: int) -> bool:
@@ -159,6 +126,50 @@ class Film:
     unit: np.ndarray
     route: str  # rescale, percentile, full range
     look: Look
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """One array of films in the archive: its name, the split it stands for, and its shape (N, Y, X[, 3])."""
+
+    name: str
+    split: str | None
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    in_order: bool  # C order: rows lie one after the other
+    packed_bytes: int  # in the archive
+
+    @property
+    def film_bytes(self) -> int:
+        """Bytes of one film."""
+        return math.prod(self.film_shape) * self.dtype.itemsize
+
+    @property
+    def film_shape(self) -> tuple[int, ...]:
+        """Shape of one film, channels last where there are any."""
+        return self.shape[1:]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds. `root`: the folder that files are relative to; `arrays`: of an npz alone."""
+
+    root: Path
+    layout: str
+    why: str
+    entries: list[Entry]
+    digest: str  # SHA-256 over names, sizes and tables
+    size_bytes: int = 0  # of all files, or of an npz unpacked
+    ignored: Mapping[str, int] = field(default_factory=dict)  # endings of files that are no images
+    warnings: tuple[str, ...] = ()  # go into the manifest: counts, no name
+    accept: frozenset[str] = frozenset()
+    header_patient: bool = True
+    npz_path: Path | None = None
+    arrays: tuple[ImageArray, ...] = ()
+    notes: tuple[str, ...] = ()  # for the screen only: may name files of the source
+    left: tuple[str, ...] = ()  # images outside the layout that could be read; refused among `entries`
+    from_names: frozenset[str] = frozenset()  # files whose patient is known from their name alone
+    links_outside: int = 0  # files reached through links out of the source
 
 
 def fill(entry: Entry, look: Look, *, header_patient: bool = True) -> Entry:

@@ -11,9 +11,8 @@ from typing import Any
 
 from medaudit.progress import SILENT, Progress
 from medaudit.readers import files, npz, refusals
-from medaudit.readers.listing import Listing
 from medaudit.readers.pool import Workers, chunked
-from medaudit.readers.records import Entry, Look, fill
+from medaudit.readers.records import Entry, ImageArray, Listing, Look, fill
 from medaudit.readers.refusals import Refused
 
 _CHUNK = 256
@@ -215,7 +214,7 @@ def _count(found: Survey, entry: Entry, look: Look) -> None:
     found.synthetic += bool(look.facts.get("synthetic"))
 
 
-def _by_array(listing: Listing) -> Iterable[tuple[npz.ImageArray | None, list[Entry]]]:
+def _by_array(listing: Listing) -> Iterable[tuple[ImageArray | None, list[Entry]]]:
     start = 0
     for array in listing.arrays:
         yield array, listing.entries[start : start + array.shape[0]]
@@ -223,7 +222,7 @@ def _by_array(listing: Listing) -> Iterable[tuple[npz.ImageArray | None, list[En
     yield None, listing.entries[start:]
 
 
-def _npz_look(entry: Entry, array: npz.ImageArray | None) -> Look | str:
+def _npz_look(entry: Entry, array: ImageArray | None) -> Look | str:
     if entry.refuse or array is None:
         return entry.refuse or refusals.MISSING_FILE
     try:

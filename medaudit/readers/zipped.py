@@ -11,8 +11,9 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 
@@ -61,19 +62,16 @@ class ArrayStream:
     def __init__(self, path: Path, archive: zipfile.ZipFile, name: str) -> None:
         self._path = path
         with damage_named(path):
-            info = archive.getinfo(f"{name}.npy")
-            if info.compress_type not in _KNOWN:
-                raise _damaged(path)
-            self._stream = archive.open(info)
-            head = self._head()
-            self.shape, self.in_order, self.dtype = _parsed(head)
+            info, self._stream = _member(archive, name)
+            head = npy_head(self._stream)
+            self.shape, self.in_order, self.dtype = head.shape, head.in_order, head.dtype
             self.packed = info.compress_size
             self.size = math.prod(self.shape) * self.dtype.itemsize
         if self.dtype.hasobject:
             raise NothingReadable(
                 f"{path} holds Python objects, which are not loaded; save ids as text arrays"
             )
-        if min(self.shape, default=1) < 0 or len(head) + self.size != info.file_size:
+        if min(self.shape, default=1) < 0 or head.length + self.size != info.file_size:
             raise _damaged(path)
 
     def __enter__(self) -> Self:
@@ -101,28 +99,51 @@ class ArrayStream:
             if self._stream.read(1):
                 raise EOFError
 
-    def _head(self) -> bytes:
-        """Magic, version, length and the text of that length. NEP 1."""
-        start = self._stream.read(8)
-        width = 2 if start[6:7] == b"\x01" else 4
-        length = self._stream.read(width)
-        count = int.from_bytes(length, "little")
-        if count > _LONGEST_HEAD:  # numpy would read it all and look at it then
-            raise EOFError
-        return start + length + self._stream.read(count)
+
+@dataclass(frozen=True)
+class NpyHead:
+    """What the head of an npy says of its array; `length`: bytes of the head itself."""
+
+    length: int
+    shape: tuple[int, ...]
+    in_order: bool  # C order: rows follow each other
+    dtype: np.dtype
 
 
-def _parsed(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, whether rows lie one after the other, dtype) of an array's head."""
-    stream = io.BytesIO(head)
+def npy_head(stream: IO[bytes]) -> NpyHead:
+    """Read the head of an npy: magic, version, length and a text of that length (NEP 1).
+
+    At most 16 KiB are read. Raises whatever numpy raises for a damaged head, EOFError for a longer one.
+    """
+    start = stream.read(8)
+    length = stream.read(2 if start[6:7] == b"\x01" else 4)
+    count = int.from_bytes(length, "little")
+    if count > _LONGEST_HEAD:  # numpy would read it all and look at it then
+        raise EOFError
+    head = start + length + stream.read(count)
+    whole = io.BytesIO(head)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of heads that Python 2 wrote
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(stream)
-    return tuple(int(side) for side in shape), not fortran, dtype
+        first = np.lib.format.read_magic(whole) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(whole)
+    return NpyHead(len(head), tuple(int(side) for side in shape), not fortran, dtype)
+
+
+def head_of(path: Path, archive: zipfile.ZipFile, name: str) -> NpyHead:
+    """The head of any array of an archive, of Python objects as well. Raises NothingReadable."""
+    with damage_named(path):
+        _, stream = _member(archive, name)
+        with stream:
+            return npy_head(stream)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> tuple[zipfile.ZipInfo, IO[bytes]]:
+    """An array of the archive, open. Raises EOFError for a compression that numpy does not write."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in _KNOWN:
+        raise EOFError
+    return info, archive.open(info)
 
 
 def _damaged(path: Path) -> NothingReadable:

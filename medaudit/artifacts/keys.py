@@ -137,6 +137,11 @@ def read_public(text: str) -> PublicKey | None:
     return PublicKey(found[2 : 2 + _KEY_ID], found[2 + _KEY_ID :])
 
 
+def no_key(path: Path) -> KeyProblem:
+    """The error for a path at which there is no file with a secret key."""
+    return KeyProblem(f"{path} cannot be read; give the secret key that medaudit keygen made")
+
+
 def read_secret(path: Path, passphrase: Passphrase) -> SecretKey:
     """The secret key of a file; `passphrase` is asked only when the key has one.
 
@@ -146,7 +151,7 @@ def read_secret(path: Path, passphrase: Passphrase) -> SecretKey:
         mode = path.stat().st_mode
         text = _read_short(path)
     except OSError:
-        raise KeyProblem(f"{path} cannot be read; give the secret key that medaudit keygen made") from None
+        raise no_key(path) from None
     if mode & 0o077:
         raise KeyProblem(
             f"{path} can be read by others; run chmod 600 on it, and think whether to make a new key"

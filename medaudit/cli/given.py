@@ -1,15 +1,36 @@
-"""What a command was given, looked at before anything is imported that takes seconds: a wrong path is told at once.
+"""The paths that a command was given, checked at once: before anything is imported that takes seconds.
 
-The stage looks at the same things again, and closer (every file's hash); here only what costs nothing is asked.
+The stage checks the same things again and more closely (every file's hash); here only what costs nothing is checked.
 """
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from medaudit.artifacts.keys import no_key
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.devices import check_name
 from medaudit.errors import OutputExists, SourceMissing, UsageProblem
+
+_SHOWN = 80  # characters of a path in a message
+# Options that name what a command writes; of split those of the cohorts as well.
+_WRITTEN = ("out", "keep_encoder")
+_WRITTEN_BY = {"split": ("train", "holdout")}
+
+
+def refuse_unwritable(command: str, given: Mapping[str, object]) -> None:
+    """Raise UsageProblem, with the path, for an output that cannot be written at the place given."""
+    for name in (*_WRITTEN, *_WRITTEN_BY.get(command, ())):
+        path = given.get(name)
+        if isinstance(path, Path):
+            _check_writable(f"--{name.replace('_', '-')}", path)
+
+
+def shown(path: Path | str) -> str:
+    """A path as a message shows it: its beginning where it is long."""
+    text = str(path)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def check_given(
@@ -19,17 +40,20 @@ def check_given(
     others: Iterable[tuple[str, Path | None]] = (),
     model: Path | None = None,
     files: Iterable[Path | None] = (),
+    signing: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Look at the artifacts' manifests, the files, the place for the output and the device's name; None is not given.
+    """Check the artifacts' manifests, the files, what exists at `out`, and the device's name; None is not given.
 
-    `others`: kind and path of further artifacts; `files`: what has only to be there.
+    `others`: kind and path of further artifacts; `files`: files that have to exist; `signing`: a secret key's.
 
-    Raises ArtifactKindMismatch, ArtifactBroken, SourceMissing, ModelUnsafe, ModelUnreadable, OutputExists,
+    Raises KeyProblem, ArtifactKindMismatch, ArtifactBroken, SourceMissing, ModelUnsafe, ModelUnreadable, OutputExists,
     UsageProblem, DeviceUnavailable, as the stage would.
     """
     check_name(device)
+    if signing is not None and not signing.is_file():
+        raise no_key(signing)
     for kind, path in (
         *(("cohort", one) for one in cohorts),
         *(("findings", one) for one in findings),
@@ -49,11 +73,35 @@ def check_given(
 
 
 def _check_out(out: Path) -> None:
-    """Raise OutputExists for what no command of medaudit's made, UsageProblem where no folder can be made."""
-    if out.exists() or out.is_symlink():
-        if not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).is_file()):
-            raise OutputExists(f"{out} exists and is not medaudit's; choose another --out")
+    """Raise OutputExists for what no command of medaudit wrote."""
+    if not out.exists() and not out.is_symlink():
         return
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise UsageProblem(f"{out} cannot be written there; choose another --out")
+    if not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).is_file()):
+        raise OutputExists(f"{out} exists and is not medaudit's; choose another --out")
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Raise UsageProblem for a place that cannot be written. What exists there is for the command to judge."""
+    try:
+        if path.exists() or path.is_symlink():
+            return
+        place = next(one for one in path.parents if one.exists())
+        usable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    except OSError as error:
+        why = (
+            "the name is too long"
+            if error.errno == errno.ENAMETOOLONG
+            else os.strerror(error.errno or 0).lower()
+        )
+        raise UsageProblem(
+            f"{option} {shown(path)} cannot be written ({why}); choose another place"
+        ) from None
+    except StopIteration:
+        raise UsageProblem(
+            f"{option} {shown(path)} cannot be written: its folder is gone; choose another place"
+        ) from None
+    if usable:
+        return
+    where = "this folder" if str(place) == "." else shown(place)
+    why = "may not be written to" if place.is_dir() else "is a file, so nothing can be written in it"
+    raise UsageProblem(f"{option} {shown(path)} cannot be written: {where} {why}; choose another place")

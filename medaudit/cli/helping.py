@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from medaudit.cli.places import refuse_unwritable
+from medaudit.cli.given import refuse_unwritable
 
 _EXAMPLE = "Example: "
 _OPTION = re.compile(r"(?<!\S)(--\S+) (?!-)")  # and the space before its value: no line breaks there

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from medaudit.cli.places import shown
+from medaudit.cli.given import shown
 from medaudit.errors import MedauditError, StorageFull, SystemRefused, UsageProblem
 
 # A path that cannot be used as it was given.

@@ -22,11 +22,11 @@ def size(root: Path, name: str) -> int:
         return -1
 
 
-def head(root: Path, name: str) -> bytes:
-    """The first 132 bytes of a file, none where it cannot be opened."""
+def head(root: Path, name: str, count: int = 132) -> bytes:
+    """The first bytes of a file, none where it cannot be opened."""
     try:
         with open_regular(root / name) as stream:
-            return stream.read(132)
+            return stream.read(count)
     except OSError:
         return b""
 
@@ -117,10 +117,10 @@ def is_dicomdir(path: Path) -> bool:
     """Whether the path is a DICOMDIR file."""
     try:
         with open_regular(path) as stream:
-            head = stream.read(132)
-            if not dicom.is_dicom(head):
+            start = stream.read(132)
+            if not dicom.is_dicom(start):
                 return False
-            dicom.referenced_files(head + stream.read(64 << 20))
+            dicom.referenced_files(start + stream.read(64 << 20))
     except (Refused, OSError):
         return False
     return True

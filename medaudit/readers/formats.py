@@ -23,8 +23,6 @@ from medaudit.regular import open_regular
 
 HEAD = 4096  # bytes that are looked at
 _MEMBERS = 2000  # of an archive are looked at
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, KeyError, NotImplementedError, zlib.error, lzma.LZMAError,
-           zipfile.BadZipFile, tarfile.TarError, SyntaxError, MemoryError)  # fmt: skip
 
 # Media storage classes of DICOM objects that are no image: directory, reports and key objects, presentation states.
 _NO_IMAGES = (b"1.2.840.10008.1.3.10", b"1.2.840.10008.5.1.4.1.1.88.", b"1.2.840.10008.5.1.4.1.1.11.")
@@ -81,8 +79,10 @@ def content_of(stream: BinaryIO) -> Content | None:
     stream.seek(0)
     try:
         return _container(stream, head)
-    except _DAMAGE:
-        return Content("archive", refusals.ARCHIVE)  # opens like one and cannot be looked into
+    except (
+        Exception
+    ):  # a damaged file raises anything, tokenize.TokenError among them; it opens like an archive
+        return Content("archive", refusals.ARCHIVE)
 
 
 def _plain(head: bytes) -> Content | None:
@@ -96,10 +96,15 @@ def _plain(head: bytes) -> Content | None:
     return None
 
 
+def states_no_image(head: bytes) -> bool:
+    """Whether the first HEAD bytes of a DICOM file say that it is a directory, a report or a presentation state."""
+    stated = _STORAGE_CLASS.search(head, 132)
+    return stated is not None and stated[1].startswith(_NO_IMAGES)
+
+
 def _dicom(head: bytes) -> Content | None:
     """DICOM but directories, reports and presentation states; without a preamble only what parses as one."""
-    stated = _STORAGE_CLASS.search(head, 132)
-    if stated and stated[1].startswith(_NO_IMAGES):
+    if states_no_image(head):
         return None
     if head[128:132] != b"DICM" and not _parses(head):
         return None
@@ -200,7 +205,7 @@ def _parquet(stream: BinaryIO) -> Content | None:
 
     try:
         schema = pq.read_schema(stream)
-    except (pa.ArrowException, *_DAMAGE):
+    except (pa.ArrowException, OSError, ValueError):
         return None
     texts = str(schema.types)
     return Content("Parquet", refusals.NOT_SUPPORTED["Parquet"]) if "binary" in texts else None

@@ -317,7 +317,7 @@ def _compiled(patient_regex: str | None) -> re.Pattern[str] | None:
 def _hint(source: Path) -> str:
     """What to give instead: the npz files of a folder, or what is in it that is not read."""
     if not source.is_dir():
-        alone = left_of(Contents(source.parent), [source.name], refusals.OUTSIDE_LAYOUT).entries
+        alone = left_of(Contents(source.parent), [source.name], refusals.ARCHIVE).entries
         if alone:
             return f"it is refused: {alone[0].refuse}"
         return "give a folder with PNG, JPEG, TIFF or DICOM files, or an npz"
@@ -326,7 +326,7 @@ def _hint(source: Path) -> str:
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"it holds {found[0]}{more}: give each npz as a source of its own"
-    left = left_of(Contents(source), names, refusals.OUTSIDE_LAYOUT).entries
+    left = left_of(Contents(source), names, refusals.ARCHIVE).entries
     counts = Counter(entry.refuse for entry in left if entry.refuse)
     if counts:
         return f"it holds {refusals.counted(dict(counts))}; give PNG, JPEG, TIFF or DICOM files, or an npz"

@@ -1,11 +1,11 @@
-"""Images of a source that its layout leaves: whatever looks like one by its content is refused by name, and counted."""
+"""Images of a source that are outside its layout: every file that is an image by its content is refused and counted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medaudit.errors import ImagesLeft
-from medaudit.readers import dicom, files, formats, refusals
+from medaudit.readers import files, formats, refusals
 from medaudit.readers.formats import Content
 from medaudit.readers.naming import IMAGE_SUFFIXES, suffix
 from medaudit.readers.records import Entry, Listing
@@ -15,14 +15,14 @@ _NAMED = 5  # files that a message names
 
 @dataclass
 class Contents:
-    """What the files of a source are by their content; each is looked into once."""
+    """What the files of a source are by their content; each is opened once."""
 
     root: Path
-    broken: frozenset[str] = frozenset()  # names of what is no regular file
+    broken: frozenset[str] = frozenset()  # names that are no regular file
     _known: dict[str, Content | str | None] = field(default_factory=dict)
 
     def of(self, name: str) -> Content | str | None:
-        """What an image or archive of images is; the reason where a file cannot be opened; None for all else."""
+        """The format of an image or an archive of images; a reason where the file cannot be opened; else None."""
         if name not in self._known:
             try:
                 self._known[name] = formats.content(self.root / name)
@@ -31,37 +31,37 @@ class Contents:
         return self._known[name]
 
     def readable(self, name: str) -> bool:
-        """Whether the file looks like an image that can be read."""
+        """Whether the file is an image that can be read, by its content."""
         found = self.of(name)
         return isinstance(found, Content) and found.reason is None
 
 
 @dataclass(frozen=True)
 class Left:
-    """Entries that are refused because the layout leaves them, and the names of those that could be read."""
+    """Refused entries of the images outside the layout, and the names of those that could be read."""
 
     entries: list[Entry]
     readable: list[str]
 
 
 def left_of(contents: Contents, names: Iterable[str], reason: str) -> Left:
-    """What of `names`, which no entry stands for, is an image. `reason` is why one that could be read is not."""
+    """The images among `names`, which have no entry yet. `reason`: why an image that could be read is refused."""
     entries, readable = [], []
     for name in names:
         found = contents.of(name)
-        if isinstance(found, str):  # it cannot be told what it is
+        if isinstance(found, str):  # it cannot be opened
             entries.append(Entry(name, refuse=found))
         elif found is None:
-            if dicom.is_dicom(files.head(contents.root, name)):
-                continue  # a directory, a report or the like
-            if suffix(name) in IMAGE_SUFFIXES:
+            start = files.head(contents.root, name, formats.HEAD)
+            if suffix(name) in IMAGE_SUFFIXES and not formats.states_no_image(start):
                 empty = files.size(contents.root, name) == 0
                 entries.append(
                     Entry(name, refuse=refusals.EMPTY_FILE if empty else files.unknown_reason(name))
                 )
         else:
-            entries.append(Entry(name, refuse=found.reason or reason))
-            if found.source or (found.reason is None and reason == refusals.OUTSIDE_LAYOUT):
+            read_alone = found.reason is None or found.source  # an npz can be a source of its own
+            entries.append(Entry(name, refuse=reason if read_alone else found.reason))
+            if found.source or (read_alone and reason == refusals.OUTSIDE_LAYOUT):
                 readable.append(name)
     return Left(entries, readable)
 
@@ -72,7 +72,7 @@ def hidden_of(contents: Contents, names: Iterable[str]) -> list[Entry]:
 
 
 def left_line(listing: Listing) -> str | None:
-    """What the layout leaves, for the screen: how many, and the first few by name; None where it leaves nothing."""
+    """The images outside the layout, for the screen: their number and the first names; None without any."""
     if not listing.left:
         return None
     named = ", ".join(listing.left[:_NAMED])
@@ -85,7 +85,7 @@ def left_line(listing: Listing) -> str | None:
 
 
 def refuse_left(listing: Listing, only_layout: bool) -> None:
-    """Raise ImagesLeft where the layout leaves images that could be read, unless `only_layout`."""
+    """Raise ImagesLeft for images outside the layout that could be read, unless `only_layout`."""
     line = left_line(listing)
     if line and not only_layout:
         raise ImagesLeft(f"{line}; {_instead(listing)}, or --only-layout to go on without them")

@@ -66,6 +66,9 @@ REASONS = frozenset(
 # them: RSNA and SIIM ship their films as secondary captures.
 ACCEPTABLE = frozenset({SECONDARY_CAPTURE, OTHER_MODALITY, LOCALIZER})
 
+# Images that could be read and that the user leaves out on purpose, with --only-layout.
+LEFT_OUT = frozenset({OUTSIDE_LAYOUT, OTHER_ARRAY})
+
 # Copies of a file that is read, and what is no image: every other file refused is an image that is not searched.
 _COPIES = frozenset({DUPLICATE, DUPLICATE_OTHER_PATIENT})
 _NO_IMAGES = frozenset({STRUCTURED_REPORT, PRESENTATION_STATE, KEY_OBJECTS, OTHER_OBJECT, DICOM_DIRECTORY})

@@ -1,6 +1,6 @@
-"""What cannot be read: the list on the user's screen and in a file of theirs, and when it is too much to go on.
+"""Files that were refused: their list on the screen and in --refused-csv, and the limit from which ingest stops.
 
-The list names files of the source. It is shown and written for the user alone and stands in no artifact.
+The list names files of the source. It is shown and written for the user alone and is part of no artifact.
 """
 
 import csv
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medaudit.artifacts.store import write_whole
 from medaudit.errors import NothingReadable, TooManyRefused, UsageProblem
-from medaudit.readers.refusals import OUTSIDE_LAYOUT, counted, images, unread
+from medaudit.readers.refusals import LEFT_OUT, counted, images, unread
 
 MOST_REFUSED = 0.05  # of the images: with more, the user has to say that they may be left out
 _SHOWN = 10
@@ -60,9 +60,9 @@ def write_csv(path: Path | None, refused: Files) -> None:
 def too_many(counts: Mapping[str, int], read: int) -> bool:
     """Whether more than 5 % of the images were refused; `read` counts those that were not.
 
-    What lies outside the layout does not count: the user left it out with --only-layout.
+    Images that the user leaves out with --only-layout do not count.
     """
-    asked = {reason: count for reason, count in counts.items() if reason != OUTSIDE_LAYOUT}
+    asked = _without_left_out(counts)
     return unread(asked) > MOST_REFUSED * images(asked, read)
 
 
@@ -75,8 +75,13 @@ def objection(source: Path, counts: Mapping[str, int], read: int, *, accepted: b
         return NothingReadable(f"nothing in {source} can be read; {counted(counts)}")
     if accepted or not too_many(counts, read):
         return None
+    asked = _without_left_out(counts)
     return TooManyRefused(
-        f"{unread(counts):,} of {images(counts, read):,} images of {source} cannot be read, more than "
-        f"{100 * MOST_REFUSED:g} % ({counted(counts)}). An image that is not read is not searched: repair them, or "
+        f"{unread(asked):,} of {images(asked, read):,} images of {source} cannot be read, more than "
+        f"{100 * MOST_REFUSED:g} % ({counted(asked)}). An image that is not read is not searched: repair them, or "
         "give --accept-refused to go on without them"
     )
+
+
+def _without_left_out(counts: Mapping[str, int]) -> dict[str, int]:
+    return {reason: count for reason, count in counts.items() if reason not in LEFT_OUT}

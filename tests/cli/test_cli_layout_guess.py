@@ -60,7 +60,7 @@ class TestTablesInSubfolders:
         table(tmp_path / "src/tables/metadata.csv", "file & patient_id", "images/x.png & P")
         code, said = ingest(capsys, tmp_path / "src")
         assert code == 0 and "patients: none named" in said
-        assert "tables/metadata.csv speaks for its own folder, which holds no image" in said
+        assert "tables/metadata.csv applies to its own folder, which holds no image" in said
 
     def test_two_tables_that_name_two_patients(self, tmp_path: Path, capsys: Screen) -> None:
         for i, name in enumerate(("x.png", "a/y.png", "a/z.png")):

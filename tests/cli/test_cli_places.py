@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medaudit.cli.app import run
-from medaudit.cli.places import refuse_unwritable
+from medaudit.cli.given import refuse_unwritable
 from medaudit.cli.refused import refused
 from medaudit.errors import UsageProblem
 

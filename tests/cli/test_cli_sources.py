@@ -127,7 +127,26 @@ class TestMixedFormats:
         code, said = ingest(capsys, tmp_path / "src")
         assert code == 2 and "more.npz" in said and "numbers" not in said and "source of its own" in said
         code, said = ingest(capsys, tmp_path / "src", "--only-layout")
-        assert code == 0 and "3 read, 1 refused: 1 archive that is not unpacked" in said
+        assert code == 0 and "3 read, 1 refused: 1 outside the layout" in said
+
+    def test_what_only_layout_leaves_out_needs_no_second_flag(self, tmp_path: Path, capsys: Screen) -> None:
+        nih_named(tmp_path / "src", 3)
+        films = np.random.Generator(np.random.Philox(3)).integers(0, 256, (7, 20, 16)).astype(np.uint8)
+        np.savez(tmp_path / "src/more.npz", images=films)
+        np.savez(tmp_path / "in.npz", images=films[:4], extra=films[4:])
+        for source in (tmp_path / "src", tmp_path / "in.npz"):
+            out = tmp_path / f"C {source.name}"
+            call = ["ingest", str(source), "--out", str(out), "-q", "--only-layout"]
+            assert run(call) == 0, capsys.readouterr().err
+            capsys.readouterr()
+
+    def test_a_damaged_file_named_as_an_image_is_counted(self, tmp_path: Path, capsys: Screen) -> None:
+        nih_named(tmp_path / "src", 12)
+        (tmp_path / "src/old.dcm").write_bytes(b"\x08\0\x05\0\x10\0\xff\xff" + bytes(range(200)))
+        (tmp_path / "src/array.npy").write_bytes(b"\x93NUMPY\x01\0\x0f\0{'descr': '<f4'")
+        assert ingest(capsys, tmp_path / "src")[0] == 0
+        expected = {"named as DICOM but is not": 1, "archive that is not unpacked": 1}
+        assert refused(tmp_path / "C") == expected
 
     def test_npz_files_alone_are_all_told_of(self, tmp_path: Path, capsys: Screen) -> None:
         (tmp_path / "src").mkdir()

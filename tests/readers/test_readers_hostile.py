@@ -111,6 +111,15 @@ def test_a_tag_that_pydicom_reads_only_when_it_is_asked_for(tmp_path: Path) -> N
     with pytest.raises(Refused, match=refusals.UNDECODABLE):
         dicom.look(io.BytesIO((tmp_path / "a.dcm").read_bytes()))
     done = run(
-        ["ingest", str(tmp_path), "--out", str(tmp_path / "C"), "--key", str(tmp_path / "k.key"), "-q"]
+        [
+            "ingest",
+            str(tmp_path),
+            "--out",
+            str(tmp_path / "C"),
+            "--key",
+            str(tmp_path / "k.key"),
+            "-q",
+            "--accept-refused",
+        ]
     )
     assert done == 0

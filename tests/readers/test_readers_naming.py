@@ -33,6 +33,11 @@ def test_an_absolute_name_inside_the_source_is_a_name_inside() -> None:
     assert inside("/data/source/../x.png", Path("/data/source")) is None
 
 
+@pytest.mark.parametrize("ending", [".png", ".jpeg", ".tif", ".bmp", ".gif", ".webp", ".jp2", ".dcm", ".ima"])
+def test_every_ending_of_an_image_may_be_left_out(ending: str) -> None:
+    assert Files([f"a/x{ending}"]).find("x").file == f"a/x{ending}"
+
+
 def test_with_and_without_ending_and_folders() -> None:
     files = Files(["images/a/x.png", "images/b/y.PNG", "images/b/z.dcm", "w"], ["notes/x.csv"])
     for name in (

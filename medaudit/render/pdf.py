@@ -60,10 +60,8 @@ def _compiled(template: bytes, folder: str) -> bytes | str:
         return typst.compile(template, root=folder, format="pdf", **options)
     except typst.TypstError as error:
         lacking = "".join(_NO_GLYPH.findall(str(error)))
-        if not lacking:  # a word of 200,000 letters, for one
-            raise UsageProblem(
-                "the report holds a text that no page can hold; look for a very long one"
-            ) from None
+        if not lacking:
+            raise
         return lacking
 
 

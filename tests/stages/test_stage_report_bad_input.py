@@ -101,11 +101,6 @@ def test_characters_that_nobody_sees_are_written_out(tmp_path: Path) -> None:
     made(tmp_path / "again", samples.audit("supported"), versions=versions)
 
 
-def test_a_word_that_no_page_holds_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="a text that no page can hold"):
-        made(tmp_path, samples.audit("supported"), site=Site("x" * 200_000))
-
-
 def test_no_synthetic_images_are_no_reason_to_crash(tmp_path: Path) -> None:
     record = samples.audit("inconclusive", synthetic=0)
     html, _, body = made(tmp_path, record)

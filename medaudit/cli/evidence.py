@@ -189,8 +189,8 @@ def release(
         refuse_unused(ctx, again, "with_release", "copy_network")
     encoder = Path(copy_network) if copy_network else None
     check_given(
-        cohorts=(synthetic, train, holdout, *(with_release or ())), findings=(audit,), others=(("reviewed", review),),
-        files=(forbid, encoder), out=out, device=device,
+        cohorts=(synthetic, train, holdout), findings=(audit,), others=(("reviewed", review),),
+        files=(forbid, encoder), out=out, device=device, ledger=ledger,
     )  # fmt: skip
     from medaudit.stages import recorded
     from medaudit.stages import release as stage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.devices import check_name
-from medaudit.errors import OutputExists, SourceMissing, UsageProblem
+from medaudit.errors import MedauditError, OutputExists, SourceMissing, UsageProblem
 
 
 def check_given(
@@ -21,14 +21,18 @@ def check_given(
     files: Iterable[Path | None] = (),
     out: Path | None = None,
     device: str = "auto",
+    ledger: Path | None = None,
 ) -> None:
     """Look at the artifacts' manifests, the files, the place for the output and the device's name; None is not given.
 
-    `others`: kind and path of further artifacts; `files`: what has only to be there.
+    `others`: kind and path of further artifacts; `files`: what has only to be there. A `ledger` comes first: where it
+    is not whole or not there yet, nothing else is looked at, and the stage says what is to be done.
 
     Raises ArtifactKindMismatch, ArtifactBroken, SourceMissing, ModelUnsafe, ModelUnreadable, OutputExists,
     UsageProblem, DeviceUnavailable, as the stage would.
     """
+    if ledger is not None and not _is_whole(ledger):
+        return
     check_name(device)
     for kind, path in (
         *(("cohort", one) for one in cohorts),
@@ -46,6 +50,18 @@ def check_given(
         from medaudit.generators.safety import check_folder
 
         check_folder(model)
+
+
+def _is_whole(ledger: Path) -> bool:
+    """Whether a ledger is there and can be read."""
+    from medaudit.artifacts.ledger import Ledger
+
+    try:
+        with Ledger(ledger, write=False) as opened:
+            opened.check()
+    except (MedauditError, OSError):
+        return False
+    return True
 
 
 def _check_out(out: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_tiny_holdout(tmp_path: Path, holdout: int) -> None:
     record = audited(tmp_path)
     assert record.verdict == "inconclusive" and says(record, "add held-out patients")
     assert record.next_steps == [
-        f"Keep more patients away from the model: with at least {8 - holdout} more held-out patients this audit "
+        f"Keep more patients away from the model: with at least {8 - holdout} more held-out patients the audit "
         "could have come to a verdict; half and half is best."
     ]
     (tmp_path / "more").mkdir()

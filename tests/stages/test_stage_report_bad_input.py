@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import report_samples as samples
+from forged_parts import signed
 
 from medaudit.artifacts.findings import AUDIT_JSON, Audit
 from medaudit.artifacts.store import open_artifact
@@ -56,6 +57,7 @@ def made(
     if versions:
         manifest = json.loads((folder / "A" / "manifest.json").read_bytes())
         (folder / "A" / "manifest.json").write_text(json.dumps({**manifest, "versions": versions}))
+        signed(folder / "A")
     report.run([folder / "A"], folder / "R", **options)  # type: ignore[arg-type]
     pages = list(read_pdf((folder / "R" / "report.pdf").read_bytes()).pages)
     body = json.loads((folder / "R" / "report.json").read_text())
@@ -154,7 +156,7 @@ def test_what_is_given_as_the_audit_before_is_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "edited" / AUDIT_JSON
     path.write_text(path.read_text().replace('"flagged": 281', '"flagged": 0'))
     cases = [
-        ("earlier", ArtifactKindMismatch, "a report artifact; a findings is needed"),
+        ("earlier", ArtifactKindMismatch, "a report artifact; a findings artifact is needed"),
         ("X", ArtifactBroken, "holds no audit.json"),
         ("edited", ArtifactBroken, "was changed"),
         ("missing", ArtifactKindMismatch, "is not a folder"),

@@ -1,4 +1,4 @@
-"""Tables beside a set of films: CSV in the spellings people use, joined to files by a key.
+"""Tables beside a set of images: CSV in the spellings people use, joined to files by a key.
 
 A rule says in words which columns make the key and which are wanted; the rest of a table is not kept.
 """
@@ -37,7 +37,7 @@ class LabelRule(Settings):
 
 
 class TableRule(Settings):
-    """A table: which file it is, and how its rows find their film."""
+    """A table: which file it is, and how its rows find their image."""
 
     files: tuple[str, ...]  # patterns of the file's name, at any depth
     columns: tuple[str, ...]  # the header must name these
@@ -45,7 +45,7 @@ class TableRule(Settings):
     key_pattern: str = ""  # the part of the key that counts
     film_key: str = "{path}"  # template over path, name, stem and the groups of the adapter's path
     required: bool = True  # the layout is not recognised by its tables without this one
-    unlisted: Literal["keep", "refuse"] = "keep"  # films it does not name
+    unlisted: Literal["keep", "refuse"] = "keep"  # images it does not name
 
 
 @dataclass

@@ -215,10 +215,11 @@ def undisturbed(command: Command, work: Path) -> Command:
 
 
 def kill(command: Command, kills: int, draw: random.Random, work: Path) -> dict[str, Any]:
-    """Kill the command so often, each time resumed: how often it was killed, and how often all was right."""
-    killed = with_draft = same = 0
+    """Kill the command so often, each time resumed: how often it was killed in its run, and how often all was right."""
+    killed = with_draft = same = number = 0
     wrong = []
-    for number in range(kills):
+    while killed < kills and number < 4 * kills:  # some end before their moment comes
+        number += 1
         folder = work / "again"
         folder.mkdir()
         arguments = command.in_folder(folder)
@@ -230,17 +231,17 @@ def kill(command: Command, kills: int, draw: random.Random, work: Path) -> dict[
         problem = problem or compared(command, folder)
         killed, with_draft = killed + (not ended), with_draft + (drafted and not ended)
         same += not problem
-        wrong += [f"{command.name} kill {number + 1}: {problem}"] if problem else []
+        wrong += [f"{command.name} kill {number}: {problem}"] if problem else []
         how = "had ended" if ended else f"killed{', a draft lay there' if drafted else ''}"
         print(
-            f"{number + 1:2d} {command.name:8s} {how}; {problem or 'the same bytes, nothing beside'}",
+            f"{number:2d} {command.name:8s} {how}; {problem or 'the same bytes, nothing beside'}",
             flush=True,
         )
         shutil.rmtree(folder)
     return {
         "kills": killed,
         "with_draft": with_draft,
-        "ended_before": kills - killed,
+        "ended_before": number - killed,
         "same": same,
         "wrong": wrong,
     }

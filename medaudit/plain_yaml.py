@@ -68,7 +68,7 @@ class _Plain(yaml.SafeLoader):
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping in which no key comes twice."""
         seen = set()
-        for key, _ in node.value if isinstance(node, MappingNode) else ():
+        for key, _ in node.value if isinstance(node, MappingNode) else ():  # a tag may say so of a list
             if isinstance(key, ScalarNode):
                 if (key.tag, key.value) in seen:
                     raise _Refused("a key that was given before", key.start_mark)

@@ -33,6 +33,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a number that is none": (b"alpha: !!int ''", "line 1: a value that cannot be read"),
     "a time that is none": (b"alpha: !!timestamp foo", "line 1: a value that cannot be read"),
     "code": (b"!!python/object/apply:os.system ['true']", "line 1: a value or tag that is not read"),
+    "a list that says it is a mapping": (b"a: !!map [x, y, z]", "line 1: a value or tag that is not read"),
+    "a word that says it is a mapping": (b"!!map word", "line 1: a value or tag that is not read"),
     "a list as a key": (b"? [a]\n: 3", "line 1: a value or tag that is not read"),
     "two documents": (b"steps: 1\n---\nsteps: 2", "line 2: a second document; give one"),
     "not closed": (b"a: [SECRET\n", "it cannot be understood"),

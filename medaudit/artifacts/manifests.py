@@ -14,6 +14,7 @@ _WHERE_PRESENT = {
     "burned_in": dict, "document": str, "verdict": str,
 }  # fmt: skip
 _OF_TEXTS = ("files", "lineage", "versions")
+_LONGEST_VERSION = 200  # characters
 _MACHINE = ("system", "architecture", "processor", "python")
 # The commands that make an artifact of each kind, for the messages of those that miss one.
 _MAKERS = {
@@ -40,6 +41,8 @@ def parsed(text: bytes) -> dict[str, Any] | None:
     for name in _OF_TEXTS:
         if not all(isinstance(value, str) for value in manifest.get(name, {}).values()):
             return None
+    if any(len(value) > _LONGEST_VERSION for value in manifest["versions"].values()):
+        return None
     known = _counted(manifest.get("refused", {})) and _machine(manifest.get("environment"))
     return manifest if known and _is_number_or_none(manifest.get("seed")) else None
 

@@ -111,9 +111,7 @@ def audit(
     if copy_network != "train":
         refuse_unused(ctx, "keeps what is trained; give it with --copy-network train", "keep_encoder")
     encoder = None if copy_network in (None, "train") else Path(str(copy_network))
-    check_given(
-        cohorts=(train, holdout, synthetic, *(with_release or ())), files=(encoder,), out=out, device=device
-    )
+    check_given(cohorts=(train, holdout, synthetic), files=(encoder,), out=out, device=device, ledger=ledger)
     from medaudit.stages import audit as stage
     from medaudit.stages import recorded
 
@@ -185,7 +183,7 @@ def extract(
         refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
     if engine is Engine.local:
         refuse_unused(ctx, "is for --engine ray; give both or neither", "ray_address")
-    check_given(cohorts=(train, holdout, synthetic), model=model, out=out, device=device)
+    check_given(cohorts=(train, holdout, synthetic), model=model, out=out, device=device, ledger=ledger)
     from medaudit.stages import extract as stage
     from medaudit.stages import recorded
 

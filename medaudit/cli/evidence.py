@@ -206,7 +206,7 @@ def release(
     encoder = Path(copy_network) if copy_network else None
     check_given(
         cohorts=(synthetic, train, holdout, *(with_release or ())), findings=(audit,), others=(("reviewed", review),),
-        files=(forbid, encoder), signing=sign, out=out, device=device,
+        files=(forbid, encoder), signing=sign, out=out, device=device, ledger=ledger,
     )  # fmt: skip
     from medaudit.stages import recorded
     from medaudit.stages import release as stage

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.devices import check_name
-from medaudit.errors import OutputExists, SourceMissing, UsageProblem
+from medaudit.errors import MedauditError, OutputExists, SourceMissing, UsageProblem
 
 _SHOWN = 80  # characters of a path in a message
 # Options that name what a command writes; of split those of the cohorts as well.
@@ -42,14 +42,19 @@ def check_given(
     signing: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
+    ledger: Path | None = None,
 ) -> None:
     """Check the artifacts' manifests, the files, what exists at `out`, and the device's name; None is not given.
 
-    `others`: kind and path of further artifacts; `files`: files that have to exist; `signing`: a secret key's.
+    `others`: kind and path of further artifacts; `files`: files that have to exist; `signing`: a secret key's. A
+    `ledger` comes first: where it is not whole or not there yet, nothing else is checked, and the stage says what is to
+    be done.
 
     Raises KeyProblem, ArtifactKindMismatch, ArtifactBroken, SourceMissing, ModelUnsafe, ModelUnreadable, OutputExists,
     UsageProblem, DeviceUnavailable, as the stage would.
     """
+    if ledger is not None and not _is_whole(ledger):
+        return
     check_name(device)
     if signing is not None and not signing.is_file():
         from medaudit.artifacts.keys import no_key
@@ -71,6 +76,18 @@ def check_given(
         from medaudit.generators.safety import check_folder
 
         check_folder(model)
+
+
+def _is_whole(ledger: Path) -> bool:
+    """Whether a ledger is there and can be read."""
+    from medaudit.artifacts.ledger import Ledger
+
+    try:
+        with Ledger(ledger, write=False) as opened:
+            opened.check()
+    except (MedauditError, OSError):
+        return False
+    return True
 
 
 def _check_out(out: Path) -> None:

@@ -76,7 +76,7 @@ def review(
         refuse_unused(ctx, "is for making the page; leave it out with --apply", "pairs", "controls", "seed")
         if ledger is None:
             refuse_unused(ctx, "is for the ledger; give --ledger as well", "by", "date")
-        check_given(findings=(audit,), others=(("review", page),), out=out)
+        check_given(findings=(audit,), others=(("review", page),), out=out, ledger=ledger)
         from medaudit.stages import recorded, review_apply
 
         run = (

@@ -28,15 +28,27 @@ def print_pdf(document: Document) -> bytes:
     template = files("medaudit.render").joinpath("templates/report.typ").read_bytes()
     with tempfile.TemporaryDirectory(prefix="medaudit-") as folder:
         root = Path(folder)
-        text = json.dumps(_with_pictures(document, root), ensure_ascii=False)
+        text = json.dumps(_written_out(_with_pictures(document, root)), ensure_ascii=False)
         for _ in range(_MOST_TRIES):
             (root / "document.json").write_text(text, encoding="utf-8")
             done = _compiled(template, folder)
             if isinstance(done, bytes):
                 return done
-            lacking = set(done) | {character for character in text if ord(character) >= _SELDOM_IN_FONTS}
+            lacking = {
+                one for one in done if not one.isascii()
+            }  # the others are in every font, and JSON's own
+            lacking |= {character for character in text if ord(character) >= _SELDOM_IN_FONTS}
             text = "".join(f"[U+{ord(one):04X}]" if one in lacking else one for one in text)
     raise UsageProblem("the report holds characters that cannot be set; write names in Latin letters")
+
+
+def _written_out(value: Any) -> Any:
+    """The same values with control characters named: no font has them, and JSON writes them in letters that one has."""
+    if isinstance(value, str):
+        return "".join(f"[U+{ord(one):04X}]" if ord(one) < 32 and one not in "\n\t" else one for one in value)
+    if isinstance(value, dict):
+        return {key: _written_out(inner) for key, inner in value.items()}
+    return [_written_out(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _compiled(template: bytes, folder: str) -> bytes | str:

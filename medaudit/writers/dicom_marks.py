@@ -17,6 +17,7 @@ from typing import BinaryIO, get_args
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_file_meta_info
 from pydicom.values import convert_SQ
 
 from medaudit.writers.dicom import NOTICE, SYNTAXES, Modality, example, instance_uid, own_parts
@@ -104,10 +105,12 @@ def _looked_at(path: Path, release_id: str, index: int, burned_in: str) -> str |
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning would tell a value; what is wrong is said below
             with path.open("rb") as stream:
+                if (
+                    read_file_meta_info(path).get("TransferSyntaxUID") not in _WRITTEN
+                ):  # a deflated one unfolds
+                    return "is not in a transfer syntax that medaudit writes"
                 dataset = dcmread(stream, stop_before_pixels=True)
                 bare = dataset.preamble == bytes(_PREAMBLE) and _ends_with_pixels(stream)
-            if dataset.file_meta.get("TransferSyntaxUID") not in _WRITTEN:
-                return "is not in a transfer syntax that medaudit writes"
             elements = {int(tag): dataset.get_item(tag) for tag in dataset.keys()}  # noqa: SIM118 -- iterating converts
             strangers = any(_strange(tag, element) for tag, element in elements.items())
             values = {tag: _text(elements.get(tag)) for tag in (*(tag for tag, _, _ in _RULES), _UID)}

@@ -127,13 +127,15 @@ def unmarked_npz(
     `burned_in` is what the certificate says of letters in each by its number from 1, YES or NO.
     """
     try:
+        if not _is_stored(path):
+            return 0, "holds other arrays than medaudit writes"
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = set(archive.files)
             marks = json.loads(str(archive["marking"])) if "marking" in names else {}
             labels = archive["labels"] if "labels" in names else np.empty(0)
             letters = [str(one) for one in archive["burned_in"].ravel()] if "burned_in" in names else None
         count = _npz_count(path) if "images" in names else 0
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError, AttributeError):
+    except Exception:  # whatever a damaged archive makes zipfile and numpy raise
         return 0, "cannot be read as npz"
     if not isinstance(marks, dict) or marks.get("Synthetic") != "YES":
         return count, "lacks the array `marking` that says it is synthetic"
@@ -176,6 +178,12 @@ def _image_blocks(images: np.ndarray, rows: np.ndarray) -> Iterator[bytes]:
     step = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
     for start in range(0, len(rows), step):
         yield np.ascontiguousarray(images[rows[start : start + step]]).tobytes()
+
+
+def _is_stored(path: Path) -> bool:
+    """Whether no member is packed, as we write them: a packed one could unfold to gigabytes."""
+    with zipfile.ZipFile(path) as archive:
+        return all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
 
 
 def _npz_count(path: Path) -> int:

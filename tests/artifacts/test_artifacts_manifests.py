@@ -29,7 +29,7 @@ WRONG: dict[str, Any] = {
     "files": [[], {"a.txt": 3}, "x", None],
     "lineage": [{"train": ["ab"]}, {"train": None}, []],
     "settings": [None, [], 3],
-    "versions": [None, "x", {"numpy": 2}],
+    "versions": [None, "x", {"numpy": 2}, {"numpy": "2" * 1000}],
     "seed": ["NaN", [], 1.5, True],
     "refused": [[], {"counts": []}, {"counts": {"a": "b"}}, {"files": [["a"]]}, {"files": [["a", 1]]}, {"files": {}}],
     "environment": [[], "x", {"system": "Linux"}, {**ENVIRONMENT, "packages": None}, {**ENVIRONMENT, "python": 3}],

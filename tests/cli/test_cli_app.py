@@ -125,6 +125,7 @@ def test_the_budget_option_of_audit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], controls: str
 ) -> None:
     given = []
+    monkeypatch.setattr("medaudit.cli.audits.check_given", lambda **_: None)
     monkeypatch.setattr("medaudit.cli.audits.carry_out", lambda name, work, **_: work(None))
     monkeypatch.setattr("medaudit.stages.audit.run", lambda *_, **named: given.append(named["settings"]))
     folders = ["--train", "T", "--holdout", "H", "--synthetic", "S", "--out", "A"]

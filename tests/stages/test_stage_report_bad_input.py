@@ -49,8 +49,13 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def made(folder: Path, record: Audit, **options: object) -> tuple[str, list[str], dict]:  # type: ignore[type-arg]
+def made(
+    folder: Path, record: Audit, versions: dict[str, str] | None = None, **options: object
+) -> tuple[str, list[str], dict]:  # type: ignore[type-arg]
     samples.write_findings(folder / "A", record)
+    if versions:
+        manifest = json.loads((folder / "A" / "manifest.json").read_bytes())
+        (folder / "A" / "manifest.json").write_text(json.dumps({**manifest, "versions": versions}))
     report.run([folder / "A"], folder / "R", **options)  # type: ignore[arg-type]
     pages = list(read_pdf((folder / "R" / "report.pdf").read_bytes()).pages)
     body = json.loads((folder / "R" / "report.json").read_text())
@@ -94,6 +99,8 @@ def test_characters_that_nobody_sees_are_written_out(tmp_path: Path) -> None:
     html, _, body = made(tmp_path, samples.audit("supported"), site=Site("Clinic\u202eevil\x07"))
     assert ["Institution", "Clinic\\u202eevil\\u0007"] in body["header"]
     assert "\u202e" not in html and "\x07" not in html
+    versions = {"medaudit": '\u202e\x1b[31m{"}'}
+    made(tmp_path / "again", samples.audit("supported"), versions=versions)
 
 
 def test_no_synthetic_images_are_no_reason_to_crash(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Each mark, taken away or changed, is missed, in words that hold no value of the file."""
 
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medaudit.writers.dicom import SOP_CLASSES, DicomWriter, Facts
 from medaudit.writers.dicom_marks import _MARKS, unmarked
@@ -124,3 +126,21 @@ def test_a_header_like_one_that_was_in_order_is_in_order_and_no_other_is(
     before = len(looked)
     unmarked(paths[2], RELEASE, 2)
     assert len(looked) == before + 1
+
+
+def test_a_deflated_file_is_not_unfolded(path: Path) -> None:
+    """300 MB in a file of 300 kB, as a hostile sender may put it into a release."""
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path.with_suffix(".bomb"))
+    data = path.with_suffix(".bomb").read_bytes()
+    start = 144 + int.from_bytes(data[140:144], "little")
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    inner = zlib.decompress(data[start:], -zlib.MAX_WBITS)
+    path.write_bytes(
+        data[:start] + packer.compress(inner) + packer.compress(bytes(300 << 20)) + packer.flush()
+    )
+    tracemalloc.start()
+    assert unmarked(path, RELEASE, 3) == "is not in a transfer syntax that medaudit writes"
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -110,6 +111,22 @@ def test_npz_is_written_in_blocks_and_read_back(
 def test_npz_with_a_pickle_in_it_is_not_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=images(np.uint8), labels=np.array([{}], dtype=object), marking="{}")
     assert unmarked_npz(tmp_path / "x.npz", "r1") == (0, "cannot be read as npz")
+
+
+def test_npz_that_is_packed_or_broken_is_not_unfolded(tmp_path: Path) -> None:
+    """A packed member of 300 MB, and damage of every sort that zipfile has a name for."""
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("marking.npy", bytes(300 << 20))
+    tracemalloc.start()
+    assert unmarked_npz(path, "r1") == (0, "holds other arrays than medaudit writes")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    np.savez(path, images=np.zeros((2, 3, 4), np.uint8))
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 5):
+        path.write_bytes(whole[:at] + whole[at + 3 :])
+        assert unmarked_npz(path, "r1")[1] is not None
 
 
 def test_wrong_input_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
 from medaudit.readers.pixel_checks import gray_of
 from medaudit.readers.records import (
+    BLANK,
     MAX_PIXELS,
     Entry,
     Film,
@@ -268,7 +269,7 @@ def _strings(path: Path, names: list[str], count: int) -> list[str | None]:
 
 def _text(item: object) -> str | None:
     text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-    return text.strip() or None if text.strip().lower() != "nan" else None
+    return text.strip() if text.strip().lower() not in BLANK else None
 
 
 def _labels(path: Path, name: str, count: int) -> list[tuple[str, ...]]:

@@ -38,10 +38,11 @@ _VIEWS = {
     "FRONTAL": "FRONTAL",
 }
 
-
+# What tools write into a cell without a value, lower case.
+BLANK = frozenset({"", "nan", "none", "null", "n/a"})
 # What tools write for a missing id, and what de-identification writes for every patient: neither names one.
-_NO_PATIENT = frozenset(
-    {"nan", "none", "null", "n/a", "na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
+_NO_PATIENT = BLANK | frozenset(
+    {"na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
     | {"anonymized", "anonymised", "deidentified", "de-identified", "patient^anonymous", "anonymous^patient"}
 )
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0+")

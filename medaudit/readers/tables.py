@@ -18,11 +18,10 @@ from typing import BinaryIO, Literal, TextIO, cast
 from medaudit.config import Settings
 from medaudit.errors import UsageProblem
 from medaudit.readers.naming import inside
-from medaudit.readers.records import patient_id
+from medaudit.readers.records import BLANK, patient_id
 from medaudit.regular import open_regular
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
-_BLANK = frozenset({"", "nan", "none", "null", "n/a"})
 
 
 class LabelRule(Settings):
@@ -66,7 +65,7 @@ def fields(template: str) -> list[str]:
 def render(template: str, values: Mapping[str, str]) -> str | None:
     """The template with its fields filled in; None when one of them is absent or blank."""
     parts = {name: values.get(name, "").strip() for name in fields(template)}
-    if any(part.lower() in _BLANK for part in parts.values()):
+    if any(part.lower() in BLANK for part in parts.values()):
         return None
     return _FIELD.sub(lambda match: parts[match.group(1)], template)
 

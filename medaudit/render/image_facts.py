@@ -103,7 +103,8 @@ def _withheld(images: ImageFacts) -> str:
         was = "image was" if images.set_aside == 1 else "images were"
         parts.append(f"{say.whole(images.set_aside)} unusable {was} set aside when the cohort was made")
     if images.refused:
-        parts.append(f"{say.counted(images.refused, 'file')} of its source could not be read")
+        were = "was" if images.refused == 1 else "were"
+        parts.append(f"{say.counted(images.refused, 'file')} of its source {were} refused")
     return "; ".join(parts)
 
 

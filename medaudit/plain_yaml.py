@@ -1,7 +1,7 @@
 """YAML that a stranger may have written → plain values: short, shallow, every key once, nothing run, nothing repeated.
 
-PyYAML's safe loader runs no code, but it follows aliases (a few lines unfold to gigabytes), takes the last of two
-values for a key without a word, and lets through whatever error a value raises in Python.
+PyYAML's safe loader runs no code, but it follows aliases (a few lines unfold to gigabytes), silently takes the last of
+two values for a key, and passes on whatever error a value raises in Python.
 """
 
 from collections.abc import Hashable
@@ -13,6 +13,7 @@ from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from medaudit.errors import ConfigProblem, SourceMissing
+from medaudit.regular import read_first
 
 _LONGEST = 1 << 17  # bytes; PyYAML reads about 100 kB a second
 _DEEPEST = 40  # values within values
@@ -26,8 +27,7 @@ def read_yaml(path: Path, where: str) -> Any:
     """
     if not path.is_file():  # a pipe would be waited for
         raise SourceMissing(f"{where} is not a file; give a YAML file")
-    with path.open("rb") as stream:
-        data = stream.read(_LONGEST + 1)
+    data = read_first(path, _LONGEST + 1)
     if len(data) > _LONGEST:
         raise ConfigProblem(f"{where} is larger than {_LONGEST // 1024} KiB; that is no config")
     return parse_yaml(data, where)
@@ -71,12 +71,12 @@ class _Plain(yaml.SafeLoader):
         for key, _ in node.value if isinstance(node, MappingNode) else ():  # a tag may say so of a list
             if isinstance(key, ScalarNode):
                 if (key.tag, key.value) in seen:
-                    raise _Refused("a key that stands there already", key.start_mark)
+                    raise _Refused("a key that was given before", key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """The value of one node. Whatever Python says against it (no such day, too many digits) is told by its line."""
+        """The value of a node. What Python cannot convert (no such day, too many digits) is an error with its line."""
         try:
             if (
                 isinstance(node, ScalarNode)

@@ -1,4 +1,4 @@
-"""Opening a file that a user named: regular files only, so that no device is read to no end and no pipe is waited for.
+"""Opening a file that a user named: regular files only, as reading a device may never end and a pipe may never answer.
 
 Every reader of files that medaudit did not write itself goes through here.
 """
@@ -51,10 +51,16 @@ def read_regular(path: Path) -> bytes:
         return stream.read()
 
 
-class Bounded(io.RawIOBase):
-    """A file that is never asked for more bytes than it has: a length in a header may state gigabytes.
+def read_first(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file that should be short. Raises as `open_regular` does."""
+    with open_regular(path) as stream:
+        return stream.read(most)
 
-    Python makes room for all that it is asked for before it reads.
+
+class Bounded(io.RawIOBase):
+    """A file whose reads are cut to the bytes it has: a length in a header may state gigabytes.
+
+    Python allocates as many bytes as a read names before it reads.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -68,17 +74,17 @@ class Bounded(io.RawIOBase):
         return self._stream.read(left if size is None or size < 0 else min(size, left))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of any file."""
+        """Move to `offset`; returns the new place."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """As of any file."""
+        """The current place."""
         return self._stream.tell()
 
     def readable(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True

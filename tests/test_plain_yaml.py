@@ -27,7 +27,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "aliases that unfold": (chain("[x]", "[{}]"), "line 2: an alias (*name) is not read; write the value out"),
     "merged keys that unfold": (chain("{x: 1}", "{{<<: [{}]}}"), "line 2: an alias"),
     "a list of itself": (b"&a [*a]", "line 1: an alias"),
-    "a key twice": (b"steps: 3\nbatch: 4\nsteps: 5\n", "line 3: a key that stands there already"),
+    "a key twice": (b"steps: 3\nbatch: 4\nsteps: 5\n", "line 3: a key that was given before"),
     "a day that is none": (b"\nalpha: 2020-99-99", "line 2: a value that cannot be read"),
     "a truth that is none": (b"alpha: !!bool maybe", "line 1: a value that cannot be read"),
     "a number that is none": (b"alpha: !!int ''", "line 1: a value that cannot be read"),

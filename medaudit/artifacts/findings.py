@@ -347,7 +347,7 @@ def open_audit(path: Path) -> tuple[Artifact, Audit]:
     """Open a findings artifact made by `audit`. Raises ArtifactBroken when its audit.json cannot be read."""
     artifact = open_artifact(path, "findings")
     file = artifact.file(AUDIT_JSON)
-    if not file.is_file():
+    if AUDIT_JSON not in artifact.manifest["files"]:  # only what the manifest lists is covered by its hashes
         raise ArtifactBroken(f"{path} holds no audit.json; give a folder made by medaudit audit")
     try:
         return artifact, Audit.model_validate_json(file.read_text())
@@ -359,7 +359,7 @@ def open_extraction(path: Path) -> tuple[Artifact, Extraction]:
     """Open a findings artifact made by `extract`."""
     artifact = open_artifact(path, "findings")
     file = artifact.file(EXTRACT_JSON)
-    if not file.is_file():
+    if EXTRACT_JSON not in artifact.manifest["files"]:
         raise ArtifactBroken(f"{path} holds no extract.json; give a folder made by medaudit extract")
     try:
         return artifact, Extraction.model_validate_json(file.read_text())
@@ -370,7 +370,7 @@ def open_extraction(path: Path) -> tuple[Artifact, Extraction]:
 def read_matches(artifact: Artifact, name: str = MATCHES) -> pa.Table:
     """The table of matches of a findings artifact. Raises ArtifactBroken for a file that holds none."""
     try:
-        table = pq.read_table(artifact.file(name))
+        table = pq.read_table(artifact.file(name)) if name in artifact.manifest["files"] else None
     except (pa.ArrowException, OSError):
         table = None
     if table is None or not set(table.column_names) >= _SURE_COLUMNS:

@@ -1,9 +1,9 @@
-"""The identity file: what the pseudonyms of cohorts stand for, in one file next to the key and never in a cohort.
+"""The identity file: the originals of all pseudonyms, in one file next to the key and never in a cohort.
 
 JSON lines, sorted, mode 0600: `{"kind": "file", "name": "f-...", "original": "ward7/a.dcm"}`; kinds are file, patient
 and study (which also names its patient). An ingest gathers its lines in a hidden file next to it, chunk by chunk, and
-merges them before its cohort is put in place: no cohort stands without its identities, lines that are there already
-change nothing, and several ingests, one after the other or at once, lose none.
+merges them before its cohort is put in place. So every finished cohort has its identities, a line that exists already
+changes nothing, and ingests that run in turn or at once lose no line.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from medaudit.artifacts.store import lock_file
+from medaudit.artifacts.store import lock_file, sync
 from medaudit.errors import MedauditError, UsageProblem
 
 SUFFIX = ".identities.jsonl"
@@ -27,7 +27,7 @@ _LOCK_POLL_S = 0.05
 
 
 def identities_path(key: Path) -> Path:
-    """Where the identity file of a key lies: `medaudit.key` → `medaudit.identities.jsonl` in the same folder."""
+    """The identity file of a key: `medaudit.key` → `medaudit.identities.jsonl` in the same folder."""
     return key.with_name(key.name.removesuffix(".key") + SUFFIX)
 
 
@@ -36,9 +36,10 @@ def is_keyed_file(name: str) -> bool:
     return _KEYED_FILE.fullmatch(name) is not None
 
 
-def identity_line(kind: str, name: str, original: str, **more: str) -> str:
-    """One line of the file. The texts must be valid Unicode."""
-    return json.dumps({"kind": kind, "name": name, "original": original, **more}, ensure_ascii=False) + "\n"
+def identity_line(kind: str, name: str, original: str, **more: str) -> bytes:
+    """One line of the file, UTF-8. The texts must be valid Unicode."""
+    line = json.dumps({"kind": kind, "name": name, "original": original, **more}, ensure_ascii=False)
+    return line.encode() + b"\n"
 
 
 def read_identities(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -66,7 +67,7 @@ class Identities:
         """`path` is the identity file, `out` the cohort that is being made."""
         self.path = Path(os.path.realpath(path))  # a link stays a link
         self._gathered = _gathered_at(self.path, out)
-        self._known: set[str] = set()
+        self._known: set[bytes] = set()
 
     def __enter__(self) -> "Identities":
         return self
@@ -78,11 +79,11 @@ class Identities:
             self._gathered.unlink(missing_ok=True)
 
     def begin(self, *, resumed: bool) -> bool:
-        """Go on with the lines of a killed call, or with none; False where they should stand and are gone.
+        """Go on with the lines of a killed call, or with none. Returns False where that call's lines are lost.
 
         Raises UsageProblem when the folder takes no file.
         """
-        stood = resumed and self._gathered.is_file()
+        kept = resumed and self._gathered.is_file()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.exists() and not self.path.is_file():
@@ -90,38 +91,38 @@ class Identities:
             descriptor = os.open(self._gathered, os.O_RDWR | os.O_CREAT, 0o600)
         except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError):
             raise UsageProblem(
-                f"{self.path} cannot be written; it keeps what the pseudonyms stand for: give --key in a folder that "
+                f"{self.path} cannot be written; it keeps the originals of the pseudonyms: give --key in a folder that "
                 "takes files"
             ) from None
         with os.fdopen(descriptor, "r+b") as stream:
             whole = 0
-            for line in stream if stood else ():
+            for line in stream if kept else ():
                 if line.endswith(b"\n"):
                     whole += len(line)
-                    self._known.add(line.decode())
-            stream.truncate(whole)  # a torn last line is of a chunk that does not stand
-        return stood or not resumed
+                    self._known.add(line)
+            stream.truncate(whole)  # a torn last line is of a chunk that was not kept
+        return kept or not resumed
 
-    def add(self, lines: Iterable[str]) -> None:
+    def add(self, lines: Iterable[bytes]) -> None:
         """Keep the lines of a chunk; on the disk before it returns, and so before the chunk's rows are."""
         new = [line for line in dict.fromkeys(lines) if line not in self._known]
         if not new:
             return
         with self._gathered.open("ab") as stream:
-            stream.write("".join(new).encode())
+            stream.write(b"".join(new))
             stream.flush()
             os.fsync(stream.fileno())
         self._known.update(new)
 
-    def merge(self, more: Iterable[str] = ()) -> None:
-        """Put everything gathered, and `more`, into the identity file. It is written whole; no line of it is lost."""
+    def merge(self, more: Iterable[bytes] = ()) -> None:
+        """Put everything gathered, and `more`, into the identity file. It is replaced as a whole and loses no line."""
         new = sorted({*self._known, *more})
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         with _alone(self.path.with_name(f".{self.path.name}.lock")):
             try:
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-                    before = ""
+                with os.fdopen(descriptor, "wb") as stream:
+                    before = b""
                     for line in heapq.merge(_lines(self.path), new):
                         if line != before:
                             stream.write(line)
@@ -129,7 +130,8 @@ class Identities:
                     stream.flush()
                     os.fsync(stream.fileno())
                 temporary.replace(self.path)
-            except BaseException:  # a full disk: what stood before still stands
+                sync(self.path.parent)  # before the cohort is put in place
+            except BaseException:  # a full disk: the file of before is kept
                 temporary.unlink(missing_ok=True)
                 raise
 
@@ -144,19 +146,19 @@ def _gathered_at(path: Path, out: Path) -> Path:
     return path.with_name(f".{path.name}.{place}")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Lines of the file, each with its end; none where there is no file."""
+def _lines(path: Path) -> Iterator[bytes]:
+    """Lines of the file as they are, each with its end; none where there is no file."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", newline="\n") as stream:
+    with path.open("rb") as stream:
         for line in stream:
             if line.strip():
-                yield line if line.endswith("\n") else line + "\n"
+                yield line if line.endswith(b"\n") else line + b"\n"
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, after whoever holds it now; merging takes seconds."""
+    """Hold the lock of a file; wait while another process holds it, as merging takes seconds."""
     while (lock := lock_file(path)) is None:
         time.sleep(_LOCK_POLL_S)
     try:

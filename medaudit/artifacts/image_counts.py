@@ -1,6 +1,6 @@
-"""What becomes of the images of a synthetic cohort: the one place that says which are out and which stay.
+"""Counts of the images of a synthetic cohort: refused, set aside, searched, flagged, released, withheld.
 
-Screen, report, certificate and card take their counts from here, so that none of them can say something else.
+Screen, report, certificate and card all take their counts from here, so that they agree.
 """
 
 from typing import NamedTuple
@@ -14,26 +14,26 @@ from medaudit.errors import CohortMismatch
 
 
 class Unused(NamedTuple):
-    """Of a cohort: files that could not be read, and images that can neither be searched nor released."""
+    """Of a cohort: refused files, and images that can neither be searched nor released."""
 
     refused: int
     set_aside: int
 
 
 class ImageCounts(Record):
-    """Images of one synthetic cohort, by what became of them.
+    """Images of one synthetic cohort by their outcome.
 
     Only flags and letters withhold an image. A suspect is not flagged: it is listed for the reviewer and released with
     the others. Nothing of a cohort is released before a release is made: `released` and `withheld` are None until then.
     """
 
-    refused: int | None = None  # files of the source that could not be read; None: the cohort is not at hand
+    refused: int | None = None  # files of the source that were refused; None: the cohort is not given
     set_aside: int | None = None  # images that cannot be used: never searched, never released; None as above
     withheld_before: int = 0  # left out before the audit, because of an earlier flag or of letters
     searched: int  # of this cohort, by the audit
     released_before: int = 0  # of earlier releases, searched together with them
-    flagged: int  # of `searched`; each stays inside unless people clear it
-    cleared: int = 0  # of `flagged`: no copy in the eyes of reviewers
+    flagged: int  # of `searched`; each is withheld unless reviewers clear it
+    cleared: int = 0  # of `flagged`: judged not to be copies by reviewers
     suspects: int  # of all that were searched: not flagged, listed for the reviewer, not withheld
     released: int | None = None
     withheld: int | None = None  # by that release, those `withheld_before` included
@@ -57,13 +57,13 @@ class ImageCounts(Record):
 
 
 def unused(cohort: Cohort) -> Unused:
-    """What of a cohort never comes before an audit."""
+    """Refused files and set-aside images of a cohort, which no audit searches."""
     refused = cohort.artifact.manifest.get("refused", {}).get("counts", {}).values()
     return Unused(sum(count for count in refused if isinstance(count, int)), len(cohort) - len(cohort.in_use))
 
 
 def of_audit(record: Audit, beside: Unused | None = None, cleared: int = 0) -> ImageCounts:
-    """The counts of an audit under which nothing was released; `cleared`: of its flags, by people."""
+    """The counts of an audit under which nothing was released; `cleared`: flagged images that reviewers cleared."""
     before, flagged_before = 0, 0
     if record.ledger is not None:
         before, flagged_before = record.ledger.released_before, record.ledger.flagged_before

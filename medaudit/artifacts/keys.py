@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from medaudit.artifacts.store import disk_full_named
 from medaudit.errors import KeyProblem, OutputExists, UsageProblem
-from medaudit.regular import open_regular
+from medaudit.regular import read_first
 
 COMMENT = "untrusted comment: "
 _ALGORITHM, _SCRYPT, _PLAIN, _CHECKSUM = b"Ed", b"Sc", b"\0\0", b"B2"
@@ -246,8 +246,7 @@ def _number(raw: bytes) -> int:
 
 
 def _read_short(path: Path) -> str:
-    with open_regular(path) as stream:
-        return stream.read(_LONGEST).decode("utf-8", errors="replace")
+    return read_first(path, _LONGEST).decode("utf-8", errors="replace")
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -1,4 +1,4 @@
-"""The text of a manifest.json → what it states, or nothing where it does not fit: it may come from anybody."""
+"""manifest.json: its text → what it states, or nothing where it does not fit, as anybody may have written it; kinds."""
 
 import json
 import math
@@ -16,6 +16,15 @@ _WHERE_PRESENT = {
 _OF_TEXTS = ("files", "lineage", "versions")
 _LONGEST_VERSION = 200  # characters
 _MACHINE = ("system", "architecture", "processor", "python")
+# The commands that make an artifact of each kind, for the messages of those that miss one.
+_MAKERS = {
+    "cohort": "ingest, split, dedup or generate",
+    "findings": "audit or extract",
+    "model": "train",
+    "release": "release",
+    "review": "review",
+    "reviewed": "review AUDIT --apply VERDICTS",
+}
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
@@ -38,6 +47,12 @@ def parsed(text: bytes) -> dict[str, Any] | None:
     return manifest if known and _is_number_or_none(manifest.get("seed")) else None
 
 
+def needed(kind: str | None) -> str:
+    """`a findings artifact is needed here, made by medaudit audit or extract`."""
+    by = f", made by medaudit {_MAKERS[kind]}" if kind in _MAKERS else ""
+    return f"a {kind or 'medaudit'} artifact is needed here{by}"
+
+
 def _counted(refused: dict[str, Any]) -> bool:
     """Whether refusals are counts by reason, and pairs of a file and its reason."""
     counts, files = refused.get("counts", {}), refused.get("files", [])
@@ -53,7 +68,7 @@ def _counted(refused: dict[str, Any]) -> bool:
 
 
 def _machine(environment: dict[str, Any] | None) -> bool:
-    """Whether a machine is told as artifacts/environment tells it, or not at all."""
+    """Whether a machine is described as artifacts/environment describes it, or not at all."""
     if not environment:
         return True
     return all(isinstance(environment.get(name), str) for name in _MACHINE) and (

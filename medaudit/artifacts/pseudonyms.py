@@ -8,9 +8,11 @@ from pathlib import Path
 
 from medaudit.artifacts.store import write_whole
 from medaudit.errors import UsageProblem
+from medaudit.regular import read_first
 
 KEY_NAME = "medaudit.key"
 KEY_BYTES = 32
+_LONGEST = 256  # bytes of the file
 
 
 def load_or_make_key(path: Path) -> bytes:
@@ -38,8 +40,8 @@ def load_key(path: Path) -> bytes:
     if path.stat().st_mode & 0o077:
         raise UsageProblem(f"{path} can be read by others; run chmod 600 on it")
     try:
-        key = bytes.fromhex(path.read_text().strip())
-    except (ValueError, UnicodeDecodeError):
+        key = bytes.fromhex(read_first(path, _LONGEST).decode("ascii").strip())
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise UsageProblem(f"{path} is no medaudit key ({KEY_BYTES} bytes in hex); give the right --key")

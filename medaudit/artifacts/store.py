@@ -22,8 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from medaudit.artifacts.makers import needed
-from medaudit.artifacts.manifests import parsed
+from medaudit.artifacts.manifests import needed, parsed
 from medaudit.errors import (
     ArtifactBroken,
     ArtifactKindMismatch,
@@ -272,11 +271,11 @@ class Draft:
             (self.path / _REQUEST).unlink(missing_ok=True)
             for folder in (*(p for p in self.path.rglob("*") if p.is_dir()), self.path):
                 folder.chmod(stat.S_IRWXU)
-                _sync(folder)
+                sync(folder)
             if self.out.is_dir():
                 self.out.rmdir()
             self.path.rename(self.out)
-            _sync(self.out.parent)
+            sync(self.out.parent)
         return open_artifact(self.out, self.request.kind, verify=False)
 
     def _names(self) -> list[str]:
@@ -343,11 +342,12 @@ def write_whole(path: Path, data: bytes) -> None:
 def _seal(path: Path) -> str:
     """Make a finished file private, bring it to the disk, and return its SHA-256."""
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    _sync(path)
+    sync(path)
     return file_sha256(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

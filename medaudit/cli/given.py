@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from medaudit.artifacts.keys import no_key
 from medaudit.artifacts.store import MANIFEST, open_artifact
 from medaudit.devices import check_name
 from medaudit.errors import MedauditError, OutputExists, SourceMissing, UsageProblem
@@ -58,6 +57,8 @@ def check_given(
         return
     check_name(device)
     if signing is not None and not signing.is_file():
+        from medaudit.artifacts.keys import no_key
+
         raise no_key(signing)
     for kind, path in (
         *(("cohort", one) for one in cohorts),
@@ -68,7 +69,7 @@ def check_given(
             open_artifact(path, kind, verify=False)
     for path in files:
         if path is not None and not path.exists():
-            raise SourceMissing(f"{path} does not exist; look at its name")
+            raise SourceMissing(f"{path} does not exist; check its name")
     if out is not None:
         _check_out(out)
     if model is not None:

@@ -1,4 +1,4 @@
-"""Why a command cannot do without an argument, and where to take it from: one sentence for each."""
+"""For each argument that a command needs: one sentence that says what to give and what makes it."""
 
 from typing import Any
 

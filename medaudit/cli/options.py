@@ -105,7 +105,7 @@ SiteKey = Annotated[
     typer.Option(
         "--key",
         metavar="FILE",
-        help="The site's key, medaudit.key; found beside the cohorts when not given.",
+        help="The site's key, medaudit.key; searched for near the cohorts if not given.",
     ),
 ]
 CopyNetwork = Annotated[

@@ -41,7 +41,7 @@ def refused(error: OSError, arguments: Sequence[str] = ()) -> MedauditError | No
     given = _given(error, arguments)
     if error.errno in _PATHS:
         what = "a file or folder given" if given is None else shown(given)
-        return UsageProblem(f"{what} cannot be read or written ({said}); look at its name and rights")
+        return UsageProblem(f"{what} cannot be read or written ({said}); check its name and rights")
     at = "" if given is None else f" at {shown(given)}"
     if error.errno in _ROOM:
         return StorageFull(

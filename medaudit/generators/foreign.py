@@ -19,6 +19,7 @@ from medaudit.generators.networks import make_unet2d
 from medaudit.generators.safety import folder_id
 from medaudit.generators.sampling import GenerativeModel
 from medaudit.plain_yaml import parse_yaml
+from medaudit.regular import read_first
 
 _LONGEST_CONFIG = 1 << 17  # bytes
 _BLOCK = 16  # images evaluated together: foreign models do not say
@@ -313,8 +314,7 @@ def _read_json(folder: Path, path: Path) -> dict[str, Any]:
     """A mapping from a JSON or YAML file of the folder."""
     name = path.relative_to(folder)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LONGEST_CONFIG + 1)
+        data = read_first(path, _LONGEST_CONFIG + 1)
         if len(data) > _LONGEST_CONFIG:
             raise ValueError
         body = json.loads(data) if path.suffix == ".json" else parse_yaml(data, str(name))

@@ -46,7 +46,8 @@ def _others(images: ImageCounts) -> list[str]:
         was = "unusable image was" if images.set_aside == 1 else "unusable images were"
         parts.append(f"{images.set_aside:,} {was} set aside when the cohort was made")
     if images.refused:
-        parts.append(f"{counted(images.refused, 'file')} of its source could not be read")
+        were = "was" if images.refused == 1 else "were"
+        parts.append(f"{counted(images.refused, 'file')} of its source {were} refused")
     return [f"{images.searched:,} images of this cohort searched; {'; '.join(parts)}"] if parts else []
 
 

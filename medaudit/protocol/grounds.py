@@ -1,4 +1,4 @@
-"""What the verdict of an audit rests on, read off its record.
+"""The numbers that decide the verdict of an audit, taken from its record.
 
 An audit decides by it when it is made, and whoever opens the findings later decides by it again (protocol/recheck).
 """
@@ -55,7 +55,7 @@ def without_line(records: Sequence[DetectorRecord]) -> list[DetectorRecord]:
 
 
 def grounds_of(record: Audit, settings: AuditSettings) -> Grounds:
-    """All that `decide` weighs; the record's own verdict and reasons are not looked at."""
+    """The input of `decide`; the verdict and reasons of the record itself are not used."""
     counts, controls, found = record.counts, record.controls, record.variety
     budget, short = budget_of(record), without_line(record.detectors)
     rates = {planted.kind: planted.power for planted in controls.planted}

@@ -1,8 +1,8 @@
-"""Findings checked against themselves: flags, counts and verdict are decided again from the tables of matches.
+"""Findings checked against themselves: flags, counts and verdict are computed again from the tables of matches.
 
-Whoever opens findings to act on them does this first, so that a verdict, a count or a flag that was edited by hand is
-refused. It cannot see scores that were edited: the authentication code of the findings can (artifacts/authentication).
-Axes: N images of S and of what was released before, R reference patients, E detectors.
+Every command that acts on findings does this first, so that an edited verdict, count or flag is refused. Edited scores
+are not noticed here; the authentication code of the findings shows them (artifacts/authentication).
+Axes: N images of S and of earlier releases, R reference patients, E detectors.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,6 +41,8 @@ from medaudit.stats.matching import rows_of_speakers
 from medaudit.stats.relation import COPY, SAME_PERSON
 from medaudit.stats.verdict import decide
 
+# What a table or a number of another type or range makes numpy, pyarrow and the rules raise.
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pa.ArrowException)
 _CLOSE = 1e-6  # relative: another processor's rounding of a p-value is no contradiction
 
 
@@ -80,7 +82,7 @@ def _refuse(artifact: Artifact, problems: Iterator[str]) -> None:
 
 
 def extraction_contradictions(artifact: Artifact, record: Extraction) -> Iterator[str]:
-    """What extract.json says otherwise than its own tables; nothing when all agrees."""
+    """The contradictions between extract.json and its own tables; none when all agrees."""
     try:
         table, groups = read_matches(artifact, DETECTOR_MATCHES), read_matches(artifact, MATCHES)
         reference = read_matches(artifact, REFERENCE)
@@ -107,12 +109,12 @@ def extraction_contradictions(artifact: Artifact, record: Extraction) -> Iterato
             yield f"extract.json says {record.verdict}, its own numbers {verdict}"
         if bool(record.patients_extracted) != bool(record.flagged_images or record.matched_cliques):
             yield "extract.json counts other patients than its tables"
-    except (KeyError, ValueError, TypeError, pa.ArrowException):
+    except _DAMAGE:
         yield "a table or a number of the findings is missing or is none"
 
 
 def contradictions(artifact: Artifact, record: Audit) -> Iterator[str]:
-    """What audit.json says otherwise than its own tables and thresholds, in words; nothing when all agrees."""
+    """The contradictions between audit.json and its own tables and thresholds, in words; none when all agrees."""
     try:
         settings = settings_of(artifact)
         yield from _budget(record, settings)
@@ -138,7 +140,7 @@ def contradictions(artifact: Artifact, record: Audit) -> Iterator[str]:
         yield from _counts(table, judged, record)
         yield from _speakers(artifact)
         yield from _verdict(record, settings)
-    except (KeyError, ValueError, TypeError, pa.ArrowException):
+    except _DAMAGE:
         yield "a table or a number of the findings is missing or is none"
 
 
@@ -153,8 +155,10 @@ def _budget(record: Audit, settings: AuditSettings) -> Iterator[str]:
 
 
 def _all_images(artifact: Artifact) -> pa.Table:
-    """The matches of all detectors, of S and then of what was released before; `cleared` by people, and an id of both
-    kinds of rows that is one number."""
+    """The matches of all detectors, first of S and then of earlier releases; `cleared`: flags that reviewers cleared.
+
+    The id of an image is one number: at least 0 for a row of S, below 0 for one of an earlier release.
+    """
     own = read_matches(artifact, DETECTOR_MATCHES)
     own = own.append_column("cleared", pa.array(np.zeros(len(own), dtype=bool)))
     if RELEASED_BY_DETECTOR not in artifact.manifest["files"]:

@@ -41,7 +41,7 @@ class Adapter(Settings):
 
     name: str
     title: str
-    order: int  # the guess asks in this order
+    order: int  # the guess tries the layouts in this order
     suffixes: tuple[str, ...]  # endings of images; "" is none; `raster` and `dicom` stand for all of them
     path: str = ""  # regular expression with named groups, searched in the path
     evidence: str = ""  # regular expression of paths that hardly another set has; `path` where it says enough
@@ -192,7 +192,7 @@ def _named_outside(loaded: Sequence[tuple[Placed, Table]], warnings: list[str]) 
 
 def _absent(loaded: Sequence[tuple[Placed, Table]], seen: Mapping[str, set[str]]) -> list[str]:
     absent = (len(table.rows.keys() - seen[one.name]) for one, table in loaded if one.rule.required)
-    return [f"the table names {count} films that are not here" for count in absent if count]
+    return [f"the table names {count} images that are not here" for count in absent if count]
 
 
 def path_values(name: str, pattern: re.Pattern[str] | None) -> dict[str, str]:

@@ -24,7 +24,7 @@ NO_DIGEST = b"\0" * DIGEST_BYTES
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every film of a cohort is made; with the listing it decides the bytes."""
+    """How every image of a cohort is made; with the listing it decides the bytes."""
 
     root: Path
     accept: frozenset[str]
@@ -32,7 +32,7 @@ class Recipe:
     size: int
     fit: Fit
     dtype: str  # uint8 or uint16
-    source_bytes: int = 0  # of one film of an npz, which travels to the process that reads it
+    source_bytes: int = 0  # of one image of an npz, which travels to the process that reads it
 
     @property
     def chunk(self) -> int:
@@ -84,7 +84,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _Array:
-    """Reads one film of an npz, already cut out of its array."""
+    """Reads one image of an npz, already cut out of its array."""
 
     recipe: Recipe
     arrays: tuple[ImageArray, ...]

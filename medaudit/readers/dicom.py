@@ -1,7 +1,7 @@
-"""One DICOM file → what its header says, or a film in [0, 1].
+"""One DICOM file → what its header says, or an image in [0, 1].
 
 Axes: (Y, X) rows and columns of pixels. The route is: stored values, modality LUT, polarity once, percentiles.
-The display window is left aside on purpose: it is a choice of display and differs between a film and its copy.
+The display window is left aside on purpose: it is a choice of display and differs between an image and its copy.
 """
 
 import io
@@ -76,7 +76,7 @@ def look(stream: BinaryIO, accept: frozenset[str] = frozenset()) -> Look:
 
 
 def read(data: bytes, accept: frozenset[str] = frozenset()) -> Film:
-    """Decode a film: polarity so that dense is bright, modality LUT, percentiles 0.5 to 99.5. Raises Refused."""
+    """Decode an image: polarity so that dense is bright, modality LUT, percentiles 0.5 to 99.5. Raises Refused."""
     ds, pixels = _header(io.BytesIO(data))
     return _guarded(_film, (data, _judge(ds, pixels, accept)), ds, pixels)
 
@@ -94,7 +94,7 @@ def _film(item: tuple[bytes, Look]) -> Film:
     rows, columns = values.shape
     facts = noted({**found.facts, "rows": rows, "columns": columns}, (*image.notes, *notes))
     found = replace(found, rows=rows, columns=columns, facts=facts)
-    # what lies outside the film is shown as air, and has no part in the percentiles
+    # what lies outside the image is shown as air, and has no part in the percentiles
     return Film(percentile_unit(values, counted=inside), route, found)
 
 
@@ -187,7 +187,7 @@ def _check_inflated_size(data: bytes) -> None:
 
 
 def _judge(ds: Dataset, pixels: _Pixels, accept: frozenset[str]) -> Look:
-    """Refuse by what the header says, or describe the film."""
+    """Refuse by what the header says, or describe the image."""
     return parsed(lambda: _judged(ds, pixels, accept))
 
 

@@ -119,7 +119,7 @@ def _pixels(ds: Dataset, *, encapsulated: bool) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # pydicom would wrap what lies past BitsStored; that is settled by _of_cells
+            # pydicom would wrap what lies past BitsStored; _of_cells decides about that
             return pixel_array(ds, correct_unused_bits=False)
     except MemoryError:
         raise
@@ -216,7 +216,7 @@ def _signed_as(value: int, signed: bool, cell: int) -> int:
 
 
 def _looked_up(ds: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Values of the modality LUT (Y, X) float64; what lies outside it takes its first or last entry."""
+    """Values of the modality LUT (Y, X) float64; values outside it take its first or last entry."""
     item = ds.ModalityLUTSequence[0]
     count, first, _ = (int(number) for number in item.LUTDescriptor)  # PS3.3 C.11.1.1
     count = count or 1 << 16

@@ -43,7 +43,7 @@ def look_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> Lo
 
 
 def read_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> tuple[Film, bytes]:
-    """One film, and the SHA-256 of the file's bytes (32). Raises Refused, also for what the disk refuses."""
+    """One image, and the SHA-256 of the file's bytes (32). Raises Refused, also for what the disk refuses."""
     try:
         with open_regular(root / name) as stream:
             head = stream.read(formats.HEAD)
@@ -56,7 +56,7 @@ def read_file(root: Path, name: str, accept: frozenset[str] = frozenset()) -> tu
 
 
 def read_data(data: bytes, name: str, accept: frozenset[str] = frozenset()) -> Film:
-    """A film from the bytes of a file; `name` only decides how a refusal is worded."""
+    """An image from the bytes of a file; `name` only decides how a refusal is worded."""
     if _kind(data[: formats.HEAD], name) == "dicom":
         return dicom.read(data, accept)
     return raster.read(data)

@@ -34,7 +34,7 @@ _OTHERS = {
     "split": ("split",),
     "labels": ("labels", "label"),
 }
-# Reasons of entries that stand for no file.
+# Reasons of entries without a file.
 NO_FILE = frozenset({refusals.MISSING_FILE, refusals.OUTSIDE_FOLDER})
 _LABELS = LabelRule(column=("labels",), separator="[|;]")
 
@@ -77,7 +77,7 @@ class Named:
         return replace(changed, refuse=refusals.PATIENT_CONFLICT) if entry.file in self.conflicts else changed
 
     def refused(self) -> list[Entry]:
-        """An entry for each name that stands for no file."""
+        """A refused entry for each name without a file."""
         missing = [Entry(name, refuse=refusals.MISSING_FILE) for name in self.missing]
         return missing + [Entry(name, refuse=refusals.OUTSIDE_FOLDER) for name in self.outside]
 
@@ -210,7 +210,7 @@ def coverage(what: str, named: Named, images: int, count: int) -> list[str]:
 
 
 def split_counts(entries: Iterable[Entry], named: Mapping[str, object]) -> tuple[int, int]:
-    """How many entries stand for a file, and how many of those are named."""
+    """How many entries have a file, and how many of those are named."""
     there = [entry.file for entry in entries if entry.refuse not in NO_FILE]
     counted = Counter(file in named for file in there)
     return len(there), counted[True]

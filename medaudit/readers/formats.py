@@ -21,14 +21,14 @@ from medaudit.readers import dicom, raster, refusals
 from medaudit.readers.zipped import npy_head
 from medaudit.regular import open_regular
 
-HEAD = 4096  # bytes that are looked at
-_MEMBERS = 2000  # of an archive are looked at
+HEAD = 4096  # bytes from which a format is recognised
+_MEMBERS = 2000  # members of an archive that are opened
 
 # Media storage classes of DICOM objects that are no image: directory, reports and key objects, presentation states.
 _NO_IMAGES = (b"1.2.840.10008.1.3.10", b"1.2.840.10008.5.1.4.1.1.88.", b"1.2.840.10008.5.1.4.1.1.11.")
 _STORAGE_CLASS = re.compile(rb"\x02\0\x02\0UI..([0-9.]+)", re.DOTALL)  # (0002,0002)
 
-# How formats open that are not read.
+# First bytes of formats that are not read.
 _SIGNATURES = (
     (rb"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (rb"\xff\x0a", "JPEG XL"),
@@ -52,7 +52,7 @@ _OPENERS: tuple[tuple[bytes, Callable[[BinaryIO], Any]], ...] = (
     (b"BZh", bz2.BZ2File),
     (b"\xfd7zXZ\0", lzma.LZMAFile),
 )
-_PACKED = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")  # archives that cannot be looked into
+_PACKED = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")  # archives that are not opened
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def content_of(stream: BinaryIO) -> Content | None:
         return _container(stream, head)
     except (
         Exception
-    ):  # a damaged file raises anything, tokenize.TokenError among them; it opens like an archive
+    ):  # a damaged file raises anything, tokenize.TokenError among them; it has the beginning of an archive
         return Content("archive", refusals.ARCHIVE)
 
 

@@ -1,4 +1,4 @@
-"""Which layout a set of files is of, and why: by its tables, by how its files are named, by their content.
+"""The layout of a set of files, and why: by its tables, by the names of its files, by their content.
 
 Names alone are weak evidence: there have to be enough of them, and the user is told what was taken from them.
 """
@@ -80,7 +80,7 @@ def guessed(root: Path, names: Sequence[str], contents: Contents) -> Guess | Non
 
 
 def _has_tables(adapter: Adapter, placed: Sequence[Placed]) -> bool:
-    """Whether the layout can be told by its tables and all that it needs are there."""
+    """Whether the layout is recognised by tables and all the required ones are there."""
     wanted = [rule for rule in adapter.tables if rule.required]
     rules = [one.rule for one in placed]
     return "tables" in adapter.recognise and bool(wanted) and all(rule in rules for rule in wanted)

@@ -47,10 +47,10 @@ def list_source(
     patient_regex: str | None = None,
     columns: Columns = Columns(),  # noqa: B008 - frozen
 ) -> Listing:
-    """List a folder, an npz, a DICOMDIR or one film.
+    """List a folder, an npz, a DICOMDIR or one image.
 
     Raises SourceMissing, LayoutUnknown (naming the known ones), UsageProblem for a faulty regex or table or one that
-    names no file of the source, NothingReadable where there is no film at all.
+    names no file of the source, NothingReadable where there is no image at all.
     """
     if layout != "auto" and layout not in known_layouts():
         raise LayoutUnknown(f"{layout!r} is no known layout; known are auto, {', '.join(known_layouts())}")
@@ -58,7 +58,7 @@ def list_source(
     if manifest is not None and not manifest.is_file():
         raise SourceMissing(f"{manifest} is not a file; give a CSV table with a column file")
     if not source.exists():
-        raise SourceMissing(f"{source} does not exist; give a folder, an npz, a DICOMDIR or a film")
+        raise SourceMissing(f"{source} does not exist; give a folder, an npz, a DICOMDIR or an image")
     beside = Columns() if manifest else columns
     if beside and not source.is_dir():
         raise UsageProblem(
@@ -71,7 +71,7 @@ def list_source(
         found = _source(source, beside, lenient=manifest is not None)
         listing, others = _list_files(source, found, layout)
     if not listing.entries:
-        raise NothingReadable(f"{source} holds no film; {_hint(source)}")
+        raise NothingReadable(f"{source} holds no image; {_hint(source)}")
     if manifest is not None:
         listing = _overridden(listing, others, manifest, columns)
     if found is not None:
@@ -99,7 +99,7 @@ def _list_npz(source: Path, layout: str) -> Listing:
         )
     others = sum(1 for path in source.parent.glob("*.npz") if path.name != source.name)
     if others:
-        warnings.append(f"{others} other npz files lie beside the source and are not read")
+        warnings.append(f"{others} other npz files next to the source are not read")
     left = npz.other_arrays(source) if entries else []
     entries += [
         Entry(f"{source.name}/{array}/{i:07d}", refuse=refusals.OTHER_ARRAY)
@@ -134,7 +134,7 @@ def _source(source: Path, columns: Columns, lenient: bool) -> _Source:
         return _Source(source, walked, names, contents, columns, lenient)
     if not source.is_file():
         raise SourceMissing(
-            f"{source} is no folder and no regular file; give a folder, an npz, a DICOMDIR or a film"
+            f"{source} is no folder and no regular file; give a folder, an npz, a DICOMDIR or an image"
         )
     root = source.parent
     found = _Source(root, Walk([(source.name, source.stat().st_size)]), [source.name], Contents(root))
@@ -223,7 +223,7 @@ def _from_folder(source: Path, found: _Source, layout: str) -> tuple[list[Entry]
     if guess is None:
         if not scopes:
             known = ", ".join(known_layouts())
-            raise LayoutUnknown(f"{source} holds no film of a known layout ({known}); {_hint(source)}")
+            raise LayoutUnknown(f"{source} holds no image of a known layout ({known}); {_hint(source)}")
         return tabled.entries, metadata, tabled.why
     found.warnings += guess.built.warnings
     found.from_names = guess.built.from_names

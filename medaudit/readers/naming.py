@@ -1,4 +1,4 @@
-"""Names of files: endings, folders, and what a name in a table stands for. Only here it is decided what it may reach.
+"""Names of files: endings, folders, and the file that a name in a table means. Nothing else decides what it may reach.
 
 A name is looked up among the files of the source alone, and leads to none outside it.
 """
@@ -72,7 +72,7 @@ def inside(text: str, folder: Path | None = None) -> str | None:
 
 @dataclass(frozen=True)
 class Found:
-    """The file that a name stands for; None when there is none, or (`ambiguous`) more than one."""
+    """The file that a name means; None when there is none, or (`ambiguous`) more than one."""
 
     file: str | None
     ambiguous: bool = False
@@ -95,7 +95,7 @@ class Files:
         self._reversed = sorted((_from_the_end(name), name) for name in images)
 
     def find(self, name: str) -> Found:
-        """The file that `name` (as `inside` gives it) stands for."""
+        """The file that `name` (as `inside` gives it) means."""
         if name in self._names:
             return Found(name)
         text, ending = _from_the_end(name), _ending(name)
@@ -107,7 +107,7 @@ class Files:
         return Found(found[0] if len(found) == 1 else None, ambiguous=len(found) > 1)
 
     def _between(self, low: str, high: str, ending: str) -> list[str]:
-        """Files whose reversed name lies in [low, high), with the ending if both have one; two are enough to doubt."""
+        """Files whose reversed name lies in [low, high), with the ending if both have one; at most two."""
         found = list[str]()
         for position in range(bisect_left(self._reversed, (low,)), bisect_left(self._reversed, (high,))):
             name = self._reversed[position][1]

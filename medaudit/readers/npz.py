@@ -1,9 +1,9 @@
-"""npz files of films: MedMNIST's ({train,val,test}_images and _labels) and plain ones (images, labels, patient_id).
+"""npz files of images: MedMNIST's ({train,val,test}_images and _labels) and plain ones (images, labels, patient_id).
 
-Other names are taken where they leave no choice: x_train, x_val, x_test, or the one array that has the shape of films,
+Other names are taken where they leave no choice: x_train, x_val, x_test, or the one array that has the shape of images,
 as `arr_0` of a diffusion model's samples.
 
-Axes: N films of an array, (Y, X) pixels. Arrays of images are read from the archive in blocks, front to back,
+Axes: N images of an array, (Y, X) pixels. Arrays of images are read from the archive in blocks, front to back,
 so that an archive larger than memory is no trouble. Nothing pickled is ever loaded.
 """
 
@@ -20,6 +20,7 @@ from medaudit.images.intensity import full_range_unit, percentile_unit
 from medaudit.readers import notes, refusals
 from medaudit.readers.pixel_checks import gray_of
 from medaudit.readers.records import (
+    BLANK,
     MAX_PIXELS,
     Entry,
     Film,
@@ -35,11 +36,11 @@ _SPLITS = ("train", "val", "test")
 _PATIENT_NAMES = ("patient_id", "patient", "patients", "patient_ids")
 _CHANNELS = (1, 2, 3, 4)  # gray, gray and alpha, red green blue, and alpha
 _FARTHEST = 1e300  # a difference of two larger numbers would overflow
-_MOST_ROW_BYTES = 1 << 16  # of the ids or labels of one film
-_MOST_WHOLE_BYTES = 1 << 29  # of an array whose films do not lie one after the other
+_MOST_ROW_BYTES = 1 << 16  # of the ids or labels of one image
+_MOST_WHOLE_BYTES = 1 << 29  # of an array whose images do not lie one after the other
 _LAST_CHARACTER = 0x10FFFF
 _BLOCK_BYTES = 1 << 22
-_MANY, _LEAST_BYTES = 100_000, 4  # films, and bytes of the file for each from there on: entries take memory
+_MANY, _LEAST_BYTES = 100_000, 4  # images, and bytes of the file for each from there on: entries take memory
 
 
 def is_npz(path: Path) -> bool:
@@ -48,7 +49,7 @@ def is_npz(path: Path) -> bool:
 
 
 def image_arrays(path: Path) -> list[ImageArray]:
-    """The arrays of films, in the order train, val, test.
+    """The arrays of images, in the order train, val, test.
 
     Raises LayoutUnknown where there is none, NothingReadable for a broken archive.
     """
@@ -59,18 +60,18 @@ def image_arrays(path: Path) -> list[ImageArray]:
             with ArrayStream(path, archive, name) as stream:
                 shape, dtype, in_order, packed = stream.shape, stream.dtype, stream.in_order, stream.packed
             if not _is_films(shape, dtype) or not all(shape[1:]):
-                raise LayoutUnknown(f"{path}: {name} is no array of films; (N, Y, X) numbers are expected")
+                raise LayoutUnknown(f"{path}: {name} is no array of images; (N, Y, X) numbers are expected")
             found.append(ImageArray(name, split, shape, dtype, in_order, packed))
     films = sum(array.shape[0] for array in found)
     if films > _MANY and films * _LEAST_BYTES > path.stat().st_size:
         raise NothingReadable(
-            f"{path} states {films} films in a file too small to hold them; get the file again"
+            f"{path} states {films} images in a file too small to hold them; get the file again"
         )
     return found
 
 
 def _image_names(path: Path, archive: zipfile.ZipFile, members: set[str]) -> list[tuple[str, str | None]]:
-    """(name, split) of the arrays of films: by a name that is known, else the one array of their shape."""
+    """(name, split) of the arrays of images: by a name that is known, else the one array of their shape."""
     known = [("images", None), *((f"{split}_images", split) for split in _SPLITS)]
     keras = [(f"{letter}_{split}", split) for split in _SPLITS for letter in "xX"]
     for names in (known, keras):
@@ -88,7 +89,7 @@ def _image_names(path: Path, archive: zipfile.ZipFile, members: set[str]) -> lis
             shaped.append(name)
     if len(shaped) == 1:
         return [(shaped[0], None)]
-    trouble = f"holds {len(shaped)} arrays that may be films" if shaped else "holds no array of films"
+    trouble = f"holds {len(shaped)} arrays that may be images" if shaped else "holds no array of images"
     raise LayoutUnknown(
         f"{path} {trouble}; name the array images, or arrays train_images, val_images, test_images"
     )
@@ -116,7 +117,7 @@ def other_arrays(path: Path) -> list[tuple[str, int]]:
 
 
 def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:
-    """One entry per film, in the order of the arrays; ids and labels from the arrays beside them."""
+    """One entry per image, in the order of the arrays; ids and labels from the arrays beside them."""
     listing: list[Entry] = []
     for array in arrays:
         count = array.shape[0]
@@ -141,7 +142,7 @@ def entries(path: Path, arrays: list[ImageArray]) -> list[Entry]:
 
 
 def blocks(path: Path, array: ImageArray, size: int, first: int = 0) -> Iterator[np.ndarray]:
-    """Blocks (n, Y, X[, C]) of `size` films from film `first` on; raises NothingReadable for a cut archive."""
+    """Blocks (n, Y, X[, C]) of `size` images from image `first` on; raises NothingReadable for a cut archive."""
     with archive_of(path) as archive, ArrayStream(path, archive, array.name) as stream:
         shape, dtype = stream.shape, stream.dtype
         if not array.in_order:
@@ -170,7 +171,7 @@ def checksums(path: Path) -> list[tuple[str, int, int]]:
 
 
 def look(array: ImageArray) -> Look:
-    """What the array's header says of each of its films. Raises Refused for too many pixels."""
+    """What the array's header says of each of its images. Raises Refused for too many pixels."""
     rows, columns = _plane(array.film_shape)
     values, packed = math.prod(array.film_shape), array.packed_bytes // max(1, array.shape[0])
     if rows * columns > MAX_PIXELS or unfolds_too_far(values, packed):
@@ -181,7 +182,7 @@ def look(array: ImageArray) -> Look:
 
 
 def film(values: np.ndarray, found: Look) -> Film:
-    """One film (Y, X[, C]) of an array → Film. Raises Refused."""
+    """One image (Y, X[, C]) of an array → Film. Raises Refused."""
     if values.ndim == 3:
         values, found = _one_channel(values, found)
     if (
@@ -215,16 +216,16 @@ def _one_channel(values: np.ndarray, found: Look) -> tuple[np.ndarray, Look]:
 
 
 def _plane(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(Y, X) of a film's shape, with channels last or first."""
+    """(Y, X) of an image's shape, with channels last or first."""
     if len(shape) == 3 and shape[2] not in _CHANNELS:
         return shape[1], shape[2]
     return shape[0], shape[1]
 
 
 def _side_rows(path: Path, name: str, count: int) -> Iterator[np.ndarray]:
-    """Blocks (n, K) of a small array with a row for each film; none where it is absent.
+    """Blocks (n, K) of a small array with a row for each image; none where it is absent.
 
-    Raises NothingReadable when it does not fit the films.
+    Raises NothingReadable when it does not fit the images.
     """
     with archive_of(path) as archive:
         if f"{name}.npy" not in archive.namelist():
@@ -233,7 +234,7 @@ def _side_rows(path: Path, name: str, count: int) -> Iterator[np.ndarray]:
             shape, dtype = stream.shape, stream.dtype
             row = math.prod(shape[1:]) * dtype.itemsize
             if not shape or shape[0] != count or not 0 < row <= _MOST_ROW_BYTES:
-                raise NothingReadable(f"{path}: {name} has another length than the films; mend the file")
+                raise NothingReadable(f"{path}: {name} has another length than the images; mend the file")
             if not stream.in_order and len(shape) > 1:
                 if stream.size > _MOST_WHOLE_BYTES:
                     raise NothingReadable(f"{path}: {name} lies in Fortran order and is too large for that")
@@ -268,11 +269,11 @@ def _strings(path: Path, names: list[str], count: int) -> list[str | None]:
 
 def _text(item: object) -> str | None:
     text = item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
-    return text.strip() or None if text.strip().lower() != "nan" else None
+    return text.strip() if text.strip().lower() not in BLANK else None
 
 
 def _labels(path: Path, name: str, count: int) -> list[tuple[str, ...]]:
-    """Labels as text: a class per film for (N,) and (N, 1), the set columns for (N, K) of 0 and 1.
+    """Labels as text: a class per image for (N,) and (N, 1), the set columns for (N, K) of 0 and 1.
 
     Words may be joined by `|`, as a release writes them; a blank is no label.
     """

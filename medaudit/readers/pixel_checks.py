@@ -37,7 +37,7 @@ def gray_of(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
 def is_sheet(unit: np.ndarray) -> bool:
     """Whether straight lines of one value part the picture (Y, X) into at least four equal images.
 
-    Grids without lines between the images, and images whose own margins have the value of the lines, are not told.
+    Grids without lines between the images, and images whose own margins have the value of the lines, are not noticed.
     """
     lines = [unit.max(axis=axis) - unit.min(axis=axis) <= _SAME for axis in (1, 0)]  # (Y,), (X,)
     if not lines[0].any() or not lines[1].any():

@@ -22,7 +22,7 @@ class Plan:
     """`facts` and `warnings` go into the manifest and hold no id and no name."""
 
     recipe: Recipe
-    readable: int  # films whose header raises no objection
+    readable: int  # images whose header raises no objection
     facts: dict[str, Any]
     warnings: list[str]
     refused: list[tuple[str, str]] | None = None  # (name, reason); not known of a plan that was kept
@@ -40,7 +40,7 @@ def make_plan(
     """Look at every header, or take up the plan kept at `kept_at`.
 
     Films are never enlarged: `size` gives way to the largest side found, the long one for padding and the
-    short one for cropping and squashing. `depth` auto takes 16 bits where one film has more than 8.
+    short one for cropping and squashing. `depth` auto takes 16 bits where one image has more than 8.
     """
     refused = None
     if kept_at.exists():

@@ -173,9 +173,9 @@ def _prepare() -> None:
 
 
 def _keep_memory() -> None:
-    """Let the C library keep freed arrays for the next film instead of returning each to the system.
+    """Let the C library keep freed arrays for the next image instead of returning each to the system.
 
-    Taking them anew costs page faults: 320,000 for 200 films of 768 x 768 against 22,000 with this, 4.6 s of CPU
+    Taking them anew costs page faults: 320,000 for 200 images of 768 x 768 against 22,000 with this, 4.6 s of CPU
     against 3.5 s, and more in wall time where two processes of one virtual machine fault at once.
     """
     try:

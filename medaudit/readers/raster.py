@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, JPEG 2000, BMP, GIF and WebP → what the header says, or a film in [0, 1].
+"""PNG, JPEG, TIFF, JPEG 2000, BMP, GIF and WebP → what the header says, or an image in [0, 1].
 
 Axes: (Y, X) rows and columns of pixels. 8-bit files are display images and keep their full range; deeper ones
 are scaled by percentiles, never clipped: 10- and 12-bit values lie in 16-bit PNG at both ends of the range.
@@ -59,7 +59,7 @@ def look(stream: BinaryIO) -> Look:
 
 
 def read(data: bytes) -> Film:
-    """Decode a film. Raises Refused."""
+    """Decode an image. Raises Refused."""
     with _opened(io.BytesIO(data)) as image:
         found = _judge(image, len(data))
         turn = _TURNS.get(_orientation(image))

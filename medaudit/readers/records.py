@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-MAX_PIXELS = 100_000_000  # a film of 43 x 43 cm at 0.05 mm has 74 million; more is refused before decoding
+MAX_PIXELS = 100_000_000  # an image of 43 x 43 cm at 0.05 mm has 74 million; more is refused before decoding
 _ALWAYS_FITS = 12_000_000  # pixels, 60 bytes each while an image is read
 _PIXELS_A_BYTE = 250  # a radiograph, with its noise, fills more: blank ones and bombs do not
 
@@ -38,10 +38,11 @@ _VIEWS = {
     "FRONTAL": "FRONTAL",
 }
 
-
+# What tools write into a cell without a value, lower case.
+BLANK = frozenset({"", "nan", "none", "null", "n/a"})
 # What tools write for a missing id, and what de-identification writes for every patient: neither names one.
-_NO_PATIENT = frozenset(
-    {"nan", "none", "null", "n/a", "na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
+_NO_PATIENT = BLANK | frozenset(
+    {"na", "<na>", "nat", "unknown", "removed", "redacted", "anon", "anonymous"}
     | {"anonymized", "anonymised", "deidentified", "de-identified", "patient^anonymous", "anonymous^patient"}
 )
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0+")
@@ -93,7 +94,7 @@ def split_word(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Entry:
-    """One film of a source. `file` is its name relative to the source; `refuse` a reason known from the listing."""
+    """One image of a source. `file` is its name relative to the source; `refuse` a reason known from the listing."""
 
     file: str
     patient: str | None = None
@@ -121,7 +122,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Film:
-    """A decoded film: `unit` (Y, X) float32 in [0, 1], bright is dense; `route` how it got there."""
+    """A decoded image: `unit` (Y, X) float32 in [0, 1], bright is dense; `route` how it got there."""
 
     unit: np.ndarray
     route: str  # rescale, percentile, full range
@@ -130,7 +131,7 @@ class Film:
 
 @dataclass(frozen=True)
 class ImageArray:
-    """One array of films in the archive: its name, the split it stands for, and its shape (N, Y, X[, 3])."""
+    """One array of images in the archive: its name, the split it stands for, and its shape (N, Y, X[, 3])."""
 
     name: str
     split: str | None
@@ -141,12 +142,12 @@ class ImageArray:
 
     @property
     def film_bytes(self) -> int:
-        """Bytes of one film."""
+        """Bytes of one image."""
         return math.prod(self.film_shape) * self.dtype.itemsize
 
     @property
     def film_shape(self) -> tuple[int, ...]:
-        """Shape of one film, channels last where there are any."""
+        """Shape of one image, channels last where there are any."""
         return self.shape[1:]
 
 

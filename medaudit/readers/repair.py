@@ -67,7 +67,7 @@ def repair(ds: Dataset) -> Repaired:
 
 
 def is_encapsulated(ds: Dataset) -> bool:
-    """Whether the pixel data lies in fragments, whatever the transfer syntax says."""
+    """Whether the pixel data is split into fragments, whatever the transfer syntax says."""
     element = ds["PixelData"]
     if bytes(element.value[:4]) != _ITEM:
         return False
@@ -130,7 +130,7 @@ def _make_room(ds: Dataset, frame: bytes) -> None:
     elif frame_kind(frame) in ("baseline", "extended"):
         ds.BitsAllocated = 8  # PS3.5 8.2.1: a decoder of 8-bit JPEG gives bytes
     bits = int(ds.BitsStored)
-    if not ds.PixelRepresentation:  # of signed values BitsStored tells where the sign is
+    if not ds.PixelRepresentation:  # of signed values BitsStored gives the place of the sign
         bits = max(bits, depth)
     ds.BitsStored = min(bits, int(ds.BitsAllocated))
     ds.HighBit = ds.BitsStored - 1

@@ -1,6 +1,6 @@
-"""What becomes of a chunk of films once they are read: pseudonyms, duplicates, refusals.
+"""What becomes of a chunk of images once they are read: pseudonyms, duplicates, refusals.
 
-Axes: n films of a chunk that stay, (Y, X) pixels.
+Axes: n images of a chunk that stay, (Y, X) pixels.
 """
 
 import os
@@ -37,10 +37,10 @@ class Names:
             return f"source-{self.source[:8]}/{place:07d}"
         return pseudonym(self.key, shown(name), kind="file")
 
-    def row(self, row: Mapping[str, Any], place: int) -> tuple[dict[str, Any], list[str]]:
+    def row(self, row: Mapping[str, Any], place: int) -> tuple[dict[str, Any], list[bytes]]:
         """The row with these names, and the lines for the identity file that say which patient and study they are."""
         named = {**row, "file": self.file(row["file"], place), "patient": None, "study": None}
-        lines: list[str] = []
+        lines: list[bytes] = []
         if self.key is None:
             return named, lines
         patient, study = (shown(row[part]) if row[part] else None for part in ("patient", "study"))
@@ -75,11 +75,11 @@ class Settled:
     pixels: np.ndarray
     rows: list[dict[str, Any]]
     refused: list[tuple[str, str]]
-    identities: list[str]
+    identities: list[bytes]
 
 
 def settle(chunk: Sequence[Outcome], ledger: "Ledger", names: Names, recipe: Recipe) -> Settled:
-    """A chunk of films with pseudonyms for names; the first of two equal files stays."""
+    """A chunk of images with pseudonyms for names; the first of two equal files stays."""
     first = ledger.entries
     named = [names.row(read.row, first + i) if read.row else None for i, read in enumerate(chunk)]
     owners = [one[0]["patient"] if one else None for one in named]
@@ -100,7 +100,7 @@ def settle(chunk: Sequence[Outcome], ledger: "Ledger", names: Names, recipe: Rec
 class Ledger:
     """Which file bytes were seen and whose they were, kept beside a draft so that a resumed run knows too.
 
-    24 bytes an entry: the head of the file's SHA-256 (zeros: refused, or a film of an npz) and of its owner's.
+    24 bytes an entry: the head of the file's SHA-256 (zeros: refused, or an image of an npz) and of its owner's.
     """
 
     def __init__(self, path: Path, entries_done: int) -> None:

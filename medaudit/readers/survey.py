@@ -17,13 +17,13 @@ from medaudit.readers.refusals import Refused
 
 _CHUNK = 256
 _SERIAL_BELOW = 2000  # headers: read while the processes are still starting
-_SHARED_FROM = 10  # films; in smaller sets one patient with most of them is nothing odd
+_SHARED_FROM = 10  # images; in smaller sets one patient with most of them is nothing odd
 _SHARED_PART = 0.5
 
 
 @dataclass
 class Survey:
-    """Counts over the films of a source. `examples` names one file of each (coding, bits).
+    """Counts over the images of a source. `examples` names one file of each (coding, bits).
 
     `refused_files` are (name, reason), for the user's own screen; they are in no facts.
     """
@@ -42,7 +42,7 @@ class Survey:
     longest: int = 0  # px: the largest long side
     shortest: int = 0  # px: the largest short side
     smallest: int = 0  # px: the smallest short side
-    synthetic: int = 0  # films that say of themselves that they are synthetic
+    synthetic: int = 0  # images that say of themselves that they are synthetic
 
     @property
     def readable(self) -> int:
@@ -51,7 +51,7 @@ class Survey:
 
     @property
     def nameless(self) -> int:
-        """Readable films without a patient."""
+        """Readable images without a patient."""
         return self.readable - sum(self.patients.values())
 
     @property
@@ -84,17 +84,17 @@ class Survey:
         }
 
     def warnings(self) -> list[str]:
-        """What a careful reader would want to know of the patients and the films."""
+        """What a careful reader would want to know of the patients and the images."""
         found = []
         most = max(self.patients.values(), default=0)
         if self.readable >= _SHARED_FROM and most > _SHARED_PART * self.readable:
             found.append(
-                f"one patient id stands on {most} of {self.readable} films: it names the set, not a person; "
+                f"one patient id is given to {most} of {self.readable} images: it names the set, not a person; "
                 "give the patients with --manifest or --patient-regex"
             )
         if self.nameless:
             found.append(
-                f"{self.nameless} of {self.readable} films name no patient; "
+                f"{self.nameless} of {self.readable} images name no patient; "
                 "give the patients with --manifest or --patient-regex"
             )
         alike = Counter(patient.casefold().lstrip("0") for patient in self.patients)
@@ -105,14 +105,14 @@ class Survey:
                 "where they are one patient, write them alike and give them with --manifest"
             )
         if self.synthetic:
-            found.append(f"{self.synthetic} films say of themselves that they are synthetic")
+            found.append(f"{self.synthetic} images say of themselves that they are synthetic")
         return found
 
 
 def films_per_patient(films: Iterable[str | None]) -> dict[str, float]:
-    """Patients, and fewest, median and most films of one; patients with more than one. None is nobody.
+    """Patients, and fewest, median and most images of one; patients with more than one. None is nobody.
 
-    Takes a patient for each film, or a Counter of films by patient.
+    Takes a patient for each image, or a Counter of images by patient.
     """
     counter = films if isinstance(films, Counter) else Counter(patient for patient in films if patient)
     counts = sorted(counter.values())
@@ -176,7 +176,7 @@ def try_codings(listing: Listing, found: Survey) -> dict[tuple[str, int], str | 
             files.read_file(listing.root, name, listing.accept)
             results[pair] = None
         except Refused as refused:
-            # one faulty film proves nothing against the codec
+            # one faulty image proves nothing against the codec
             results[pair] = None if refused.reason == refusals.CONSTANT else refused.reason
         except MemoryError:
             results[pair] = refusals.TOO_MANY_PIXELS

@@ -1,4 +1,4 @@
-"""Tables beside a set of films: CSV in the spellings people use, joined to files by a key.
+"""Tables beside a set of images: CSV in the spellings people use, joined to files by a key.
 
 A rule says in words which columns make the key and which are wanted; the rest of a table is not kept.
 """
@@ -18,11 +18,10 @@ from typing import BinaryIO, Literal, TextIO, cast
 from medaudit.config import Settings
 from medaudit.errors import UsageProblem
 from medaudit.readers.naming import inside
-from medaudit.readers.records import patient_id
+from medaudit.readers.records import BLANK, patient_id
 from medaudit.regular import open_regular
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
-_BLANK = frozenset({"", "nan", "none", "null", "n/a"})
 
 
 class LabelRule(Settings):
@@ -37,7 +36,7 @@ class LabelRule(Settings):
 
 
 class TableRule(Settings):
-    """A table: which file it is, and how its rows find their film."""
+    """A table: which file it is, and how its rows find their image."""
 
     files: tuple[str, ...]  # patterns of the file's name, at any depth
     columns: tuple[str, ...]  # the header must name these
@@ -45,7 +44,7 @@ class TableRule(Settings):
     key_pattern: str = ""  # the part of the key that counts
     film_key: str = "{path}"  # template over path, name, stem and the groups of the adapter's path
     required: bool = True  # the layout is not recognised by its tables without this one
-    unlisted: Literal["keep", "refuse"] = "keep"  # films it does not name
+    unlisted: Literal["keep", "refuse"] = "keep"  # images it does not name
 
 
 @dataclass
@@ -66,7 +65,7 @@ def fields(template: str) -> list[str]:
 def render(template: str, values: Mapping[str, str]) -> str | None:
     """The template with its fields filled in; None when one of them is absent or blank."""
     parts = {name: values.get(name, "").strip() for name in fields(template)}
-    if any(part.lower() in _BLANK for part in parts.values()):
+    if any(part.lower() in BLANK for part in parts.values()):
         return None
     return _FIELD.sub(lambda match: parts[match.group(1)], template)
 

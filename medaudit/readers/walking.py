@@ -10,10 +10,10 @@ _SIDE_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 @dataclass
 class Walk:
-    """What lies under a folder: (name relative to it with forward slashes, bytes), sorted by name.
+    """The files under a folder: (name relative to it with forward slashes, bytes), sorted by name.
 
     Bytes are -1 for what cannot be opened as a file: a device, a pipe, a link to nothing, a folder that may not be
-    listed. `hidden` are the files that begin with a dot, lie in a folder that does, or that systems leave behind.
+    listed. `hidden` are the files that begin with a dot, are in a folder that does, or that operating systems write.
     """
 
     files: list[tuple[str, int]] = field(default_factory=list)
@@ -34,7 +34,7 @@ def walk(root: Path) -> Walk:
     real = os.path.realpath(root)
     waiting, links = [_Folder("", False, False)], list[_Folder]()
     while waiting or links:
-        if not waiting:  # links last: what also lies in the folder itself keeps its own name
+        if not waiting:  # links last: a file of the folder itself keeps its own name
             links.sort(key=lambda folder: folder.name, reverse=True)
             waiting.append(links.pop())
         _list_folder(root, real, waiting.pop(), found, seen, waiting, links)

@@ -1,4 +1,4 @@
-"""Which images of the cohort go out and which stay, as counts and in words: the facts of artifacts/image_counts."""
+"""Released and withheld images of the cohort, as counts and in words: the facts of artifacts/image_counts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from medaudit.render.allowed import Aggregate
 
 
 class ImageFacts(Aggregate):
-    """Images of the synthetic cohort by what became of them; None: not known to this report, or no release given."""
+    """Images of the synthetic cohort by their outcome; None: not known to this report, or no release given."""
 
     refused: int | None = None
     set_aside: int | None = None
@@ -26,7 +26,7 @@ class ImageFacts(Aggregate):
 
 
 class RemainderFacts(Aggregate):
-    """The audit of the images that were not flagged, as far as a reader is told."""
+    """The audit of the images that were not flagged, as far as the report states it."""
 
     verdict: Verdict
     withheld: int
@@ -36,10 +36,10 @@ class RemainderFacts(Aggregate):
 
 
 def image_facts(record: Audit, beside: Mapping[str, Any], reviewed: Any) -> ImageFacts:
-    """Which images of the audited cohort are out and which stay.
+    """The counts of released and withheld images of the audited cohort.
 
-    `beside`: what a summary takes from elsewhere, `release` (ReleaseFacts) and `cohorts` (CohortFacts) among it;
-    `reviewed`: what holds people's decisions as `review`, or None.
+    `beside`: the parts of a summary that are not the audit's, `release` (ReleaseFacts) and `cohorts` (CohortFacts)
+    among them; `reviewed`: an object with the reviewers' decisions as `review`, or None.
     """
     release = beside.get("release")
     cohort = next((one for one in beside.get("cohorts", ()) if one.role == "synthetic"), None)
@@ -103,7 +103,8 @@ def _withheld(images: ImageFacts) -> str:
         was = "image was" if images.set_aside == 1 else "images were"
         parts.append(f"{say.whole(images.set_aside)} unusable {was} set aside when the cohort was made")
     if images.refused:
-        parts.append(f"{say.counted(images.refused, 'file')} of its source could not be read")
+        were = "was" if images.refused == 1 else "were"
+        parts.append(f"{say.counted(images.refused, 'file')} of its source {were} refused")
     return "; ".join(parts)
 
 

@@ -1,7 +1,7 @@
-"""ingest: films of any layout → a cohort with keyed pseudonyms, every refusal named and counted.
+"""ingest: images of any layout → a cohort with keyed pseudonyms, every refusal named and counted.
 
 Memory: 170 MiB a process; in the parent twice `workers + 2` chunks of at most 8 MiB of pixels (one process: two
-chunks) and 1.8 kB for each film listed; in a worker a chunk and 60 bytes for each pixel of the largest film.
+chunks) and 1.8 kB for each image listed; in a worker a chunk and 60 bytes for each pixel of the largest image.
 Nothing grows with the pixels of the cohort.
 """
 
@@ -46,7 +46,7 @@ def run(
     accept_refused: bool = False,
     refused_csv: Path | None = None,
 ) -> Outcome:
-    """Read every film of `source` into a cohort at `out`; the same bytes for any number of workers.
+    """Read every image of `source` into a cohort at `out`; the same bytes for any number of workers.
 
     What the pseudonyms stand for goes into the identity file next to the key. `refused_csv` takes the names of the
     files that were refused. Raises SourceMissing, LayoutUnknown, UsageProblem, OutputExists; ImagesLeft where the
@@ -115,7 +115,7 @@ def _outcome(
         f"{size} x {size} px, {cohort.pixels.dtype.name}",
     ]
     if size < asked:
-        lines[-1] += f"; no film is larger, so --size {asked} would only enlarge"
+        lines[-1] += f"; no image is larger, so --size {asked} would only enlarge"
     if manifest["origin"] == "real":
         lines.append(f"patients: {patients_line(patients)}")
     notes = dict.fromkeys((*manifest["warnings"], *screen_notes(listing)))

@@ -27,7 +27,7 @@ def run(
     columns: Columns = Columns(),  # noqa: B008 - frozen
     refused_csv: Path | None = None,
 ) -> Outcome:
-    """Read headers only, and decode one film of each coding. `refused_csv` takes the names of the files refused.
+    """Read headers only, and decode one image of each coding. `refused_csv` takes the names of the files refused.
 
     `only_layout`: what the layout leaves is meant to be left, and no note says that ingest would stop for it. Raises
     SourceMissing, LayoutUnknown, and NothingReadable, with all that was found out, where no file can be read.
@@ -66,7 +66,7 @@ def _lines(
 ) -> list[str]:
     lines = [
         f"layout: {listing.layout} ({listing.why})",
-        f"films: {found.readable} of {found.films} readable by their headers, {counted(found.refused)}",
+        f"images: {found.readable} of {found.films} readable by their headers, {counted(found.refused)}",
         *refused,
         f"patients: {patients_line(data['films_per_patient'])}",
         f"views: {_counts(data['views'])}",
@@ -98,19 +98,19 @@ def screen_notes(listing: Listing) -> list[str]:
 
 
 def patients_line(facts: Mapping[str, float]) -> str:
-    """`117 (1 to 66 films each, median 2; 64 with more than one)`."""
+    """`117 (1 to 66 images each, median 2; 64 with more than one)`."""
     if not facts["patients"]:
         return "none named"
     if facts["fewest"] == facts["most"]:
         return f"{facts['patients']} ({_films(int(facts['most']))} each)"
     return (
-        f"{facts['patients']} ({facts['fewest']} to {facts['most']} films each, median {facts['median']:g}; "
+        f"{facts['patients']} ({facts['fewest']} to {facts['most']} images each, median {facts['median']:g}; "
         f"{facts['with_several']} with more than one)"
     )
 
 
 def _films(count: int) -> str:
-    return "1 film" if count == 1 else f"{count} films"
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medaudit.artifacts.authentication import folders_above
 from medaudit.artifacts.cohort import Cohort, open_cohort
-from medaudit.artifacts.identities import identities_path, read_identities
-from medaudit.artifacts.pseudonyms import KEY_NAME
+from medaudit.artifacts.identities import SUFFIX, read_identities
 from medaudit.artifacts.store import Artifact
 from medaudit.errors import ArtifactBroken, CohortMismatch, ReportLeak, SourceMissing, UsageProblem
 from medaudit.regular import read_regular
@@ -49,7 +49,7 @@ def known_of(
 ) -> "Known":
     """What must not go out: ids of T and H, what stands in those given, and the words of the file `forbid`.
 
-    `identities`: what the pseudonyms stand for; looked for next to the cohorts where it is not given.
+    `identities`: what the pseudonyms stand for; looked for where the key is looked for, if it is not given.
     """
     from medaudit.linting import real
 
@@ -90,12 +90,17 @@ def not_looked_for(known: "Known") -> tuple[str, ...]:
 
 
 def _identities(cohorts: Iterable[Cohort], path: Path | None) -> Iterator[tuple[str, str, str]]:
-    """What pseudonyms stand for, of the file given or of those where `ingest` leaves it, next to the cohorts."""
+    """What pseudonyms stand for: of the file given, or of those in the nearest folder above each cohort that has any.
+
+    The folders are those in which the key is looked for, since `ingest` writes the file next to the key.
+    """
     if path is not None:
         return read_identities(path)
-    folders = {cohort.artifact.path.absolute().parent for cohort in cohorts}
-    places = [identities_path(folder / KEY_NAME) for folder in sorted(folders)]
-    return chain.from_iterable(read_identities(place) for place in places if place.is_file())
+    found = dict[Path, None]()
+    for cohort in cohorts:
+        files = (sorted(folder.glob(f"*{SUFFIX}")) for folder in folders_above([cohort.artifact.path]))
+        found |= dict.fromkeys(next(filter(None, files), []))
+    return chain.from_iterable(read_identities(place) for place in found)
 
 
 def lint_release(folder: Path, known: "Known", own: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The work of ingest: every file of a listing is read into the draft of a cohort; what it is called is kept apart."""
+"""The work of ingest: every file of a listing is read into the draft of a cohort, its names into the identity file."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from medaudit.stages.refusals import Files, listed, objection, write_csv
 
 @dataclass(frozen=True)
 class Job:
-    """One call of ingest: what is read, under which names, and what the user said of refusals."""
+    """One call of ingest: the source, the names of its cohort, and the options about refusals."""
 
     source: Path
     listing: Listing
@@ -38,7 +38,8 @@ class Job:
         wanted = {name for name, _ in reasons}
         files = self.names.files(self.listing.entries) if wanted else ()
         said = {name: text for name, text in files if name in wanted}
-        return [(said[name], reason) for name, reason in reasons]
+        # a file that changed since the cohort was made may have no entry any more
+        return [(said.get(name, name), reason) for name, reason in reasons]
 
     def tell(self, refused: Files) -> tuple[str, ...]:
         """Write the list of refused files where it was asked for; the lines for the screen."""
@@ -46,7 +47,7 @@ class Job:
         return listed(refused, self.refused_csv)
 
     def judge(self, refused: Files, read: int) -> None:
-        """Raise NothingReadable or TooManyRefused, with the list, where this is too much to go on without a word."""
+        """Raise NothingReadable or TooManyRefused, with the list of refused files, where too many were refused."""
         counts = Counter(reason for _, reason in refused)
         problem = objection(self.source, counts, read, accepted=self.accept_refused)
         if problem is not None:
@@ -57,7 +58,7 @@ class Job:
 def make(job: Job, draft: Draft, known: Identities, workers: Workers) -> Artifact:
     """Read all files into the draft and commit it. Raises what `Job.judge` does."""
     listing = job.listing
-    if not known.begin(resumed=draft.resumed):  # whom the rows so far are of is not known any more
+    if not known.begin(resumed=draft.resumed):  # the identities of the rows so far are lost: read them again
         draft.scratch("rows.jsonl").unlink(missing_ok=True)
     plan = _plan(job, draft, workers)
     recipe = plan.recipe

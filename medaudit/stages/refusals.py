@@ -29,14 +29,14 @@ def listed(refused: Files, csv_path: Path | None) -> tuple[str, ...]:
 
 
 def check_csv(path: Path | None, *not_in: Path) -> None:
-    """Raise UsageProblem for a path that cannot take the list, or that lies where the list must not be."""
+    """Raise UsageProblem for a path that cannot take the list, or that is inside the source or the cohort."""
     if path is None:
         return
     place = path.absolute()
     for folder in (folder.absolute() for folder in not_in):
         if place.resolve() == folder.resolve() or folder.resolve() in place.resolve().parents:
             raise UsageProblem(
-                f"{path} lies in {folder.name}; the list names files of the source: give --refused-csv a place "
+                f"{path} is in {folder.name}; the list names files of the source: give --refused-csv a place "
                 "outside source and cohort"
             )
     if path.is_dir() or not place.parent.is_dir():

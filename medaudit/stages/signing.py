@@ -8,7 +8,7 @@ from medaudit.artifacts.keys import Passphrase, PublicKey, SecretKey, read_publi
 from medaudit.artifacts.signature import SIGNATURE, Signature, read_signature, sign
 from medaudit.artifacts.store import MANIFEST, Artifact, Seal, write_whole
 from medaudit.errors import KeyProblem, ReleaseBroken, SignatureWrong
-from medaudit.regular import open_regular
+from medaudit.regular import read_first
 
 _AGAIN = "ask the sender for the release again"
 _LONGEST = 4096  # bytes of a key file
@@ -52,8 +52,7 @@ def trusted(key: str) -> PublicKey | str:
     if re.fullmatch(r"[0-9a-f]{64}", bare):
         return bare
     try:
-        with open_regular(Path(key)) as stream:
-            text = stream.read(_LONGEST).decode("utf-8", errors="replace")
+        text = read_first(Path(key), _LONGEST).decode("utf-8", errors="replace")
     except (OSError, ValueError):
         # a secret key's line, pasted by mistake, is longer than this and is not repeated on the screen
         what = f"--key {key}" if len(key) <= _LONGEST_SHOWN else "--key"

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_the_key_of_a_cohort_is_the_one_of_its_pseudonyms(tmp_path: Path) -> Non
     assert key_of_cohort(None, [cohort], key_fingerprint(key), cohort) == key
     with pytest.raises(UsageProblem, match="is not the one at hand"):
         key_of_cohort(None, [cohort], "0a0b0c0d", cohort)
-    with pytest.raises(UsageProblem, match="is not beside it; give it as --key"):
+    with pytest.raises(UsageProblem, match="is not found near it; give it as --key"):
         key_of_cohort(None, [tmp_path / "1" / "2" / "3" / "4" / "T"], "0a0b0c0d", cohort)
 
 
@@ -107,3 +108,11 @@ def test_what_is_missing_or_of_another_site_is_said(tmp_path: Path) -> None:
     (tmp_path / "A" / CODE).mkdir()  # not even a file
     with pytest.raises(FindingsNotAuthentic, match="was changed"):
         require_authentic(open_artifact(tmp_path / "A"), None, ())
+
+
+def test_a_code_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    artifact = made(tmp_path / "A", load_or_make_key(tmp_path / KEY_NAME))
+    (tmp_path / "A" / CODE).unlink()
+    os.mkfifo(tmp_path / "A" / CODE)
+    with pytest.raises(FindingsNotAuthentic, match="was changed"):
+        require_authentic(artifact, None, ())

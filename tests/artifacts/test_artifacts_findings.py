@@ -161,6 +161,21 @@ def test_an_edited_verdict_is_found(tmp_path: Path) -> None:
         open_audit(tmp_path / "A")
 
 
+def test_an_audit_that_was_put_next_to_other_findings_is_not_opened(tmp_path: Path) -> None:
+    """A file that the manifest does not list is under no hash, and so under no authentication code."""
+    with Draft(tmp_path / "X", Request("findings", {}, 0)) as draft:
+        draft.file("other.json").write_text("{}")
+        artifact = draft.commit()
+    (tmp_path / "X" / AUDIT_JSON).write_text(json.dumps(audit_body()))
+    (tmp_path / "X" / EXTRACT_JSON).write_text("{}")
+    pq.write_table(pa.table({"score": [1.0]}), tmp_path / "X" / MATCHES)
+    for opened in (open_audit, open_extraction):
+        with pytest.raises(ArtifactBroken, match="holds no"):
+            opened(tmp_path / "X")
+    with pytest.raises(ArtifactBroken):
+        read_matches(artifact)
+
+
 def test_an_extraction_round_trip(tmp_path: Path) -> None:
     record = Extraction(
         verdict="do-not-release",

@@ -26,11 +26,11 @@ from medaudit.artifacts.pseudonyms import pseudonym
 from medaudit.errors import NothingReadable, TooManyRefused, UsageProblem
 
 
-def lines(first: int, count: int) -> list[str]:
+def lines(first: int, count: int) -> list[bytes]:
     return [identity_line("file", f"f-{n:016x}", f"ward/{n}.png") for n in range(first, first + count)]
 
 
-def merged(path: Path, out: Path, new: list[str]) -> None:
+def merged(path: Path, out: Path, new: list[bytes]) -> None:
     with Identities(path, out) as known:
         known.begin(resumed=False)
         known.add(new)
@@ -67,13 +67,19 @@ def test_several_ingests_give_the_sorted_set_of_all_lines(
         assert [entry.name for entry in folder.iterdir()] == [path.name]
 
 
+def test_a_line_that_is_no_utf_8_stops_no_ingest_and_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "k.identities.jsonl"
+    path.write_bytes(b"m\xfcller\n")
+    merged(path, tmp_path / "C", lines(0, 2))
+    assert sorted(path.read_bytes().splitlines(keepends=True)) == sorted([b"m\xfcller\n", *lines(0, 2)])
+
+
 def test_a_file_that_a_person_edited_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "k.identities.jsonl"
-    path.write_text(
-        f"{lines(5, 1)[0]}\n{lines(2, 1)[0].rstrip()}"
-    )  # not in order, an empty line, no last line end
+    # not in order, an empty line, no last line end
+    path.write_bytes(lines(5, 1)[0] + b"\n" + lines(2, 1)[0].rstrip())
     merged(path, tmp_path / "C", lines(3, 1))
-    assert sorted(path.read_text().splitlines(keepends=True)) == sorted([*lines(2, 2), *lines(5, 1)])
+    assert sorted(path.read_bytes().splitlines(keepends=True)) == sorted([*lines(2, 2), *lines(5, 1)])
 
 
 def _merge_many(path: Path, number: int) -> None:
@@ -90,7 +96,7 @@ def test_processes_at_once_lose_no_line(tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    assert path.read_text().splitlines(keepends=True) == lines(0, 500)
+    assert path.read_bytes().splitlines(keepends=True) == lines(0, 500)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -113,13 +119,13 @@ def test_killed_anywhere_it_is_whole_and_the_next_call_completes_it(tmp_path: Pa
         time.sleep(draw.uniform(0.001, 0.05))
         os.kill(child, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        found = path.read_text().splitlines(keepends=True)
+        found = path.read_bytes().splitlines(keepends=True)
         assert found in (lines(9000, 500), [*lines(0, 3500), *lines(9000, 500)])
         if kills >= 8:
             break
     assert kills >= 8
     ingest()
-    assert path.read_text().splitlines(keepends=True) == [*lines(0, 3500), *lines(9000, 500)]
+    assert path.read_bytes().splitlines(keepends=True) == [*lines(0, 3500), *lines(9000, 500)]
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +145,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
         assert path.read_bytes() == before
         monkeypatch.undo()
         known.merge(lines(5, 2))
-    assert path.read_text().splitlines(keepends=True) == lines(0, 7)
+    assert path.read_bytes().splitlines(keepends=True) == lines(0, 7)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +164,11 @@ def test_what_was_gathered_stays_exactly_as_long_as_the_draft(
         return
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
     with left.open("ab") as stream:
-        stream.write(lines(7, 1)[0].encode()[:20])  # the power failed
+        stream.write(lines(7, 1)[0][:20])  # the power failed
     with Identities(path, out) as known:
         assert known.begin(resumed=True)
         known.merge()
-    assert path.read_text().splitlines(keepends=True) == lines(0, 4)
+    assert path.read_bytes().splitlines(keepends=True) == lines(0, 4)
 
 
 def test_gathered_lines_that_are_gone_are_noticed(tmp_path: Path) -> None:

@@ -128,11 +128,11 @@ class TestGuesses:
         for i in range(12):
             write_dicom(tmp_path / "src" / name.format(i), ramp(salt=i), PatientID=f"MRN-{i // 2}")
         code, said = ingest(capsys, tmp_path / "src")
-        assert code == 0 and "layout: dicom" in said and "patients: 6 (2 films each)" in said
+        assert code == 0 and "layout: dicom" in said and "patients: 6 (2 images each)" in said
 
     def test_a_table_with_common_columns_is_no_vindr(self, tmp_path: Path, capsys: Screen) -> None:
         for i in range(4):
             write_dicom(tmp_path / f"src/{i}.dcm", ramp(salt=i), PatientID=f"MRN-{i // 2}")
         table(tmp_path / "src/train.csv", "image_id & class_name", "0 & a", "1 & b")
         code, said = ingest(capsys, tmp_path / "src")
-        assert code == 0 and "layout: dicom" in said and "patients: 2 (2 films each)" in said
+        assert code == 0 and "layout: dicom" in said and "patients: 2 (2 images each)" in said

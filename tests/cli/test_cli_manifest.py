@@ -55,7 +55,7 @@ class TestManifest:
         path = source / "metadata.csv" if how == "metadata" else tmp_path / "m.csv"
         table(path, f"age & {patient} & {file}", *(f"9 & P{i // 2} & set/im{i}.png" for i in range(6)))
         code, said = ingest(capsys, source, *(["--manifest", str(path)] if how == "manifest" else []))
-        assert code == 0 and "patients: 3 (2 films each)" in said
+        assert code == 0 and "patients: 3 (2 images each)" in said
 
     @pytest.mark.parametrize(
         "spelled",
@@ -72,7 +72,7 @@ class TestManifest:
         rows = (f"{spelled.format(i)} & P{i // 2}" for i in range(6))
         manifest = table(tmp_path / "m.csv", "file & patient_id", *rows)
         code, said = ingest(capsys, source, "--manifest", str(manifest))
-        assert code == 0 and "patients: 3 (2 films each)" in said and "6 read, 0 refused" in said
+        assert code == 0 and "patients: 3 (2 images each)" in said and "6 read, 0 refused" in said
 
     def test_a_name_that_fits_two_files_is_refused(self, tmp_path: Path, capsys: Screen) -> None:
         source = self.source(tmp_path)
@@ -95,7 +95,7 @@ class TestManifest:
         code, said = ingest(capsys, source, *options, "--file-column", "path")
         assert code == 2 and "'patient_id', 'subject'" in said and "--patient-column" in said
         code, said = ingest(capsys, source, *options, "--file-column", "path", "--patient-column", "subject")
-        assert code == 0 and "patients: 2 (3 films each)" in said
+        assert code == 0 and "patients: 2 (3 images each)" in said
         code, said = ingest(capsys, source, *options, "--file-column", "bild")
         assert code == 2 and "no column 'bild'; it has 'path', 'image_id', 'patient_id', 'subject'" in said
 
@@ -143,7 +143,7 @@ class TestManifest:
         path.write_bytes(dialect('file,patient_id,"note|more;"\n' + rows))
         options = ["--manifest", str(path)] if how == "manifest" else []
         code, said = ingest(capsys, tmp_path / "src", *options)
-        assert code == 0 and "4 read, 0 refused" in said and "patients: 2 (2 films each)" in said
+        assert code == 0 and "4 read, 0 refused" in said and "patients: 2 (2 images each)" in said
 
     def test_columns_without_patients_are_said(self, tmp_path: Path, capsys: Screen) -> None:
         source = self.source(tmp_path)

@@ -155,7 +155,7 @@ class TestMixedFormats:
         code, said = ingest(capsys, tmp_path / "src")
         assert code == 2 and "a.npz and 1 more" in said
         code, said = ingest(capsys, tmp_path / "src/a.npz", "--out", str(tmp_path / "C"))
-        assert code == 0 and "1 other npz files lie beside the source and are not read" in said
+        assert code == 0 and "1 other npz files next to the source are not read" in said
 
     def test_arrays_under_other_names_are_counted(self, tmp_path: Path, capsys: Screen) -> None:
         films = np.random.Generator(np.random.Philox(3)).integers(0, 256, (7, 20, 16)).astype(np.uint8)

@@ -89,7 +89,7 @@ def test_an_image_with_numbers_too_far_apart_costs_that_image_alone(tmp_path: Pa
 
 def test_two_arrays_of_unknown_names_are_not_guessed_between(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", first=IMAGES, second=IMAGES)
-    with pytest.raises(LayoutUnknown, match="2 arrays that may be films"):
+    with pytest.raises(LayoutUnknown, match="2 arrays that may be images"):
         npz.image_arrays(tmp_path / "a.npz")
 
 
@@ -164,7 +164,7 @@ def test_ids_of_headers_by_the_command(tmp_path: Path) -> None:
     assert len({a1, b1, b2, letters[0]}) == 4
     said = " ".join(result.output.split())
     assert "2 patient ids differ from another one only in case or leading zeros and are kept apart" in said
-    assert "1 of 9 films name no patient" in said
+    assert "1 of 9 images name no patient" in said
     assert "M\u00fc1" not in said
 
 

@@ -48,7 +48,7 @@ def test_traps_and_refusals_of_the_layouts(tmp_path: Path) -> None:
     assert listings["rsna"].accept == {refusals.SECONDARY_CAPTURE}
     assert listings["nih"].accept == set()
     assert not listings["vindr"].header_patient
-    assert any("1 films that are not here" in text for text in listings["nih"].warnings)
+    assert any("1 images that are not here" in text for text in listings["nih"].warnings)
     assert "NIH" in listings["rsna"].warnings[0]
 
 

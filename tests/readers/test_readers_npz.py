@@ -80,9 +80,9 @@ def test_ids_as_python_objects_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_does_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(LayoutUnknown, match="no array of films"):
+    with pytest.raises(LayoutUnknown, match="no array of images"):
         npz.image_arrays(saved(tmp_path / "a.npz", pictures=FILMS[:, 0]))
-    with pytest.raises(LayoutUnknown, match="2 arrays that may be films"):
+    with pytest.raises(LayoutUnknown, match="2 arrays that may be images"):
         npz.image_arrays(saved(tmp_path / "e.npz", pictures=FILMS, masks=FILMS))
     with pytest.raises(LayoutUnknown, match="images is no array"):
         npz.image_arrays(saved(tmp_path / "b.npz", images=FILMS[:, 0, 0]))

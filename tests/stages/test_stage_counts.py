@@ -215,7 +215,7 @@ SENTENCES = [
     (rf"{NUMBER} images? lies? closer to a training image than any", "suspects"),
     (rf"{NUMBER} unusable", "set_aside"),
     (rf"unusable when the cohort was made: {NUMBER}", "set_aside"),
-    (rf"{NUMBER} files? of its source could not be read", "refused"),
+    (rf"{NUMBER} files? of its source (?:was|were) refused", "refused"),
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from pydicom.fileset import FileSet
 from reader_files import dataset, ramp, tree_bytes, write_dicom, write_png
 from release_parts import make_audit, make_cohort
 
+from medaudit.artifacts.authentication import find_key
 from medaudit.artifacts.cohort import CohortWriter, open_cohort, row_table
 from medaudit.artifacts.identities import read_identities
 from medaudit.artifacts.pseudonyms import load_key, pseudonym
@@ -274,6 +275,16 @@ def test_the_linter_takes_names_from_the_identity_file(
         "not looked for: the names of 25 files of the real cohorts; give --identities"
         in capsys.readouterr().out
     )
+
+
+def test_the_identity_file_is_looked_for_where_the_key_is(tmp_path: Path) -> None:
+    """A key of another name in the folder above the cohorts: names are known to the linter without an option."""
+    (tmp_path / "work").mkdir()
+    ingest.run(png(tmp_path / "in"), tmp_path / "work/T", size=16, key=tmp_path / "site.key")
+    train = open_cohort(tmp_path / "work/T")
+    assert find_key(None, [tmp_path / "work/T"], train.key) == load_key(tmp_path / "site.key")
+    known = linting.known_of({"train": train.id}, [tmp_path / "work/T"])
+    assert known.names(f"of {CANARY}_17".lower()) and known.nameless == 0
 
 
 def test_nothing_is_said_to_be_left_out_where_all_was_looked_for(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_one_id_on_all_films_is_noticed(tmp_path: Path) -> None:
         write_dicom(tmp_path / f"in/f{i}", ramp(salt=i), PatientID="ANON")
     outcome = ingest.run(tmp_path / "in", tmp_path / "C")
     (warning,) = open_cohort(tmp_path / "C").artifact.manifest["warnings"]
-    assert "12 of 12 films" in warning and "ANON" not in warning
+    assert "12 of 12 images" in warning and "ANON" not in warning
     assert f"note: {warning}" in outcome.lines
     for i in range(12):
         write_dicom(tmp_path / f"in/f{i}", ramp(salt=i), PatientID=f"MRN-{i // 3}")

@@ -42,7 +42,7 @@ def test_a_pacs_export(tmp_path: Path) -> None:
     assert data["ignored"] == {".txt": 1}
     text = "\n".join(outcome.lines)
     assert "9 of 11 readable by their headers, 2 refused: 1 no pixels, 1 not a radiograph" in text
-    assert "3 (1 to 4 films each, median 4; 2 with more than one)" in text
+    assert "3 (1 to 4 images each, median 4; 2 with more than one)" in text
     assert "MRN" not in text + str(data) and "f0" not in text
     assert tree_bytes(tmp_path) == before
 
@@ -67,7 +67,7 @@ def test_pictures_without_patients(tmp_path: Path) -> None:
     outcome = inspect.run(tmp_path)
     assert outcome.data["formats"] == {"PNG": 2}
     assert "patients: none named" in outcome.lines
-    assert any("2 of 2 films name no patient" in warning for warning in outcome.data["warnings"])
+    assert any("2 of 2 images name no patient" in warning for warning in outcome.data["warnings"])
 
 
 def test_an_npz(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import fuzz_mutations as mutations
 import fuzz_seeds as seeds
 
 from medaudit.artifacts.cohort import open_cohort
+from medaudit.artifacts.pseudonyms import load_key, pseudonym
 from medaudit.artifacts.store import open_artifact
 
 KEY = "0123456789abcdef" * 4
@@ -220,18 +221,18 @@ def _ingest(site: Path, folder: Path, source: list[str], films: Sequence[str] = 
         str(out),
         "--workers",
         "1",
+        "--accept-refused",
     ]
 
     def lost(cohort: Path) -> str:
         found = open_cohort(cohort)
+        key = load_key(site / "site.key")  # a cohort holds names of files as pseudonyms
         refused = dict(found.artifact.manifest["refused"]["files"])
-        if set(films) - set(refused) - set(found.rows.column("file").to_pylist()):
+        names = {pseudonym(key, name, kind="file") for name in films}
+        if names - set(refused) - set(found.rows.column("file").to_pylist()):
             return "an image is neither read nor counted"
-        return (
-            "a good image was refused"
-            if refused.get("good.png", "duplicate file") != "duplicate file"
-            else ""
-        )
+        good = refused.get(pseudonym(key, "good.png", kind="file"), "duplicate file")
+        return "a good image was refused" if good != "duplicate file" else ""
 
     return Case(
         arguments,

@@ -345,7 +345,8 @@ def small_disk(place: Path, size: int) -> Iterator[Any]:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table for readers."""
     lines = [
-        "| command | killed | with a draft on the disk | after the output stood | ended before | the same bytes | full disks | the same bytes |",
+        "| command | killed | with a draft on the disk | after the output stood | ended before | the same bytes "
+        "| full disks | the same bytes |",
         "|---|---|---|---|---|---|---|---|",
     ]
     names = (

@@ -75,6 +75,19 @@ def medaudit(arguments: list[str], kill_after_s: float | None = None) -> bool:
     return True
 
 
+def killed_in_draft(arguments: list[str], folder: Path, seconds: float) -> bool:
+    """Kill a command so long after something of it was first seen in a folder; True when it ended by itself."""
+    process = started(arguments)
+    while process.poll() is None and not any(folder.iterdir()):
+        time.sleep(0.002)
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode != -signal.SIGKILL
+
+
 def killed_and_resumed(arguments: list[str], moment_s: float, output: Path) -> tuple[str, bool, str]:
     """Kill a command at a moment and call it again: how the first ended, whether `output` stood then, its digest."""
     state = "had ended" if medaudit(arguments, moment_s) else "killed"
@@ -91,6 +104,7 @@ class Command:
     arguments: list[str]
     seconds: float = 0.0
     draft_s: float = 0.0  # when its draft was first seen
+    whole_s: float = 0.0  # when its output was
     digest: str = ""
     names: frozenset[str] = frozenset()  # what lies beside the output in the end, itself included
     room: int = 0  # bytes on the disk, at most, while it ran
@@ -192,12 +206,14 @@ def undisturbed(command: Command, work: Path) -> Command:
     """The command with what its run was like; its output stays at `work`/whole-NAME."""
     folder = work / f"whole-{command.name}"
     folder.mkdir()
-    began, draft_s, room = time.monotonic(), 0.0, 0
+    began, draft_s, whole_s, room = time.monotonic(), 0.0, 0.0, 0
     process = started(command.in_folder(folder))
     while process.poll() is None:
         room = max(room, _bytes(folder))
         if not draft_s and any(folder.iterdir()):
             draft_s = time.monotonic() - began
+        if not whole_s and (folder / OUT).exists():
+            whole_s = time.monotonic() - began
         time.sleep(0.01)
     seconds = time.monotonic() - began
     if process.returncode not in (0, 10, 20):
@@ -208,6 +224,7 @@ def undisturbed(command: Command, work: Path) -> Command:
         command.arguments,
         seconds,
         draft_s,
+        whole_s or seconds,
         digest(folder / OUT),
         names,
         max(room, _bytes(folder)),
@@ -216,23 +233,31 @@ def undisturbed(command: Command, work: Path) -> Command:
 
 def kill(command: Command, kills: int, draw: random.Random, work: Path) -> dict[str, Any]:
     """Kill the command so often, each time resumed: how often it was killed in its run, and how often all was right."""
-    killed = with_draft = same = number = 0
+    killed = with_draft = with_output = same = number = 0
     wrong = []
     while killed < kills and number < 4 * kills:  # some end before their moment comes
         number += 1
         folder = work / "again"
         folder.mkdir()
         arguments = command.in_folder(folder)
-        first = command.draft_s if number % 2 else 0.02
-        ended = medaudit(arguments, draw.uniform(first, command.seconds))
-        drafted = any(path.name != OUT for path in folder.iterdir())
+        share = draw.random()
+        if number % 2:
+            ended = killed_in_draft(arguments, folder, share * 1.1 * (command.whole_s - command.draft_s))
+        else:
+            ended = medaudit(arguments, share * command.seconds)
+        drafted, stood = any(path.name != OUT for path in folder.iterdir()), (folder / OUT).exists()
         problem = half(folder / OUT)
         medaudit(arguments)
         problem = problem or compared(command, folder)
         killed, with_draft = killed + (not ended), with_draft + (drafted and not ended)
+        with_output += stood and not ended
         same += not problem
         wrong += [f"{command.name} kill {number}: {problem}"] if problem else []
-        how = "had ended" if ended else f"killed{', a draft lay there' if drafted else ''}"
+        how = (
+            "had ended"
+            if ended
+            else f"killed{', a draft lay there' if drafted else ''}{', the output stood' if stood else ''}"
+        )
         print(
             f"{number:2d} {command.name:8s} {how}; {problem or 'the same bytes, nothing beside'}",
             flush=True,
@@ -241,6 +266,7 @@ def kill(command: Command, kills: int, draw: random.Random, work: Path) -> dict[
     return {
         "kills": killed,
         "with_draft": with_draft,
+        "with_output": with_output,
         "ended_before": number - killed,
         "same": same,
         "wrong": wrong,
@@ -319,10 +345,20 @@ def small_disk(place: Path, size: int) -> Iterator[Any]:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table for readers."""
     lines = [
-        "| command | killed | with a draft on the disk | ended before | the same bytes | full disks | the same bytes |",
-        "|---|---|---|---|---|---|---|",
+        "| command | killed | with a draft on the disk | after the output stood | ended before | the same bytes "
+        "| full disks | the same bytes |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    names = ("command", "kills", "with_draft", "ended_before", "same", "full_disks", "full_same")
+    names = (
+        "command",
+        "kills",
+        "with_draft",
+        "with_output",
+        "ended_before",
+        "same",
+        "full_disks",
+        "full_same",
+    )
     lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 

@@ -102,6 +102,11 @@ def require_authentic(artifact: Artifact, given: Path | None, near: Iterable[Pat
     return key
 
 
+def key_line(artifact: Artifact) -> str:
+    """What the user compares: whose key the findings were checked with, by fingerprint."""
+    return f"findings checked with the key {_stated(artifact)[0]}: it has to be the key of this site"
+
+
 def check_code(artifact: Artifact, key: bytes) -> None:
     """Raise FindingsNotAuthentic unless the artifact carries the code that this key gives it."""
     _compare(artifact, key, *_stated(artifact))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from medaudit.artifacts.authentication import key_line
 from medaudit.artifacts.certificate import CERTIFICATE, last_day, read_certificate
 from medaudit.artifacts.cohort import open_cohort
 from medaudit.artifacts.store import Request, finished
@@ -125,4 +126,4 @@ def run(
             out, request, cohort, rows, record, signing, known, progress, text_required=text == "require"
         )
     lines, data = told_by_release(done, read_certificate(done.file(CERTIFICATE)), format)
-    return Outcome((*lines, *linting.not_looked_for(known)), data, out)
+    return Outcome((*lines, key_line(artifact), *linting.not_looked_for(known)), data, out)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medaudit.artifacts.authentication import key_line
 from medaudit.artifacts.store import Artifact, Draft, Request, finished, write_whole
 from medaudit.errors import UsageProblem
 from medaudit.progress import SILENT, Progress
@@ -64,7 +65,7 @@ def run(
     lines = [f"{edition} report, verdict {verdict}: {out / HTML}, {PDF} and {JSON}"]
     if edition == "confidential":
         lines.append("it names patients by pseudonym and may show their films: it stays inside")
-    lines += linting.not_looked_for(known)
+    lines += [key_line(evidence.leading), *linting.not_looked_for(known)]
     data = {"verdict": verdict, "edition": edition, "document_sha256": done.manifest["document"]}
     return Outcome(tuple(lines), data, out)
 

@@ -14,7 +14,7 @@ from medaudit.artifacts.authentication import CODE, KEY_NAME
 from medaudit.artifacts.certificate import CERTIFICATE
 from medaudit.artifacts.findings import DETECTOR_MATCHES, MATCHES, REFERENCE, open_audit
 from medaudit.artifacts.ledger import Ledger
-from medaudit.artifacts.pseudonyms import load_key, load_or_make_key
+from medaudit.artifacts.pseudonyms import key_fingerprint, load_key, load_or_make_key
 from medaudit.artifacts.store import open_artifact
 from medaudit.cli.app import run as front
 from medaudit.errors import (
@@ -120,8 +120,11 @@ def test_the_untouched_audit_is_taken_by_all(case: SimpleNamespace, tmp_path: Pa
         == []
         == list(contradictions(*open_audit(case.folder / "C")))
     )
-    report.run([case.a], tmp_path / "report")
-    release.run(case.s, case.folder / "C", tmp_path / "D", "npz")
+    named = f"findings checked with the key {key_fingerprint(load_key(case.key))}"
+    said = report.run([case.a], tmp_path / "report").lines
+    assert any(line.startswith(named) for line in said)
+    said = release.run(case.s, case.folder / "C", tmp_path / "D", "npz").lines
+    assert any(line.startswith(named) for line in said)
     assert (tmp_path / "report" / "report.html").is_file() and (tmp_path / "D" / "manifest.json").is_file()
 
 

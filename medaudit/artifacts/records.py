@@ -8,9 +8,9 @@ Verdict = Literal["release-supported", "do-not-release", "inconclusive"]
 
 
 class Record(BaseModel):
-    """A typed part of a finding; unknown keys are errors, and numbers that JSON does not have."""
+    """A typed part of a finding; unknown keys are errors, numbers that JSON does not have, endless texts."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=10_000)
 
 
 class RateRecord(Record):

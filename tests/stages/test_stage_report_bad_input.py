@@ -227,6 +227,7 @@ FORGED = {
     "unknown controls": lambda audit, manifest: manifest["settings"].update(controls="none"),
     "T is no id": lambda audit, manifest: manifest["lineage"].update(train="not hex"),
     "no detector": lambda audit, manifest: audit.update(detectors=[]),
+    "a text without an end": lambda audit, manifest: audit["controls"].update(weakest_kind="a" * 70_000),
     "a number without an end": lambda audit, manifest: audit["bounds"].update(alpha=float("inf")),
 }
 

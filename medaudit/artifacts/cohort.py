@@ -6,6 +6,7 @@ Axes: N rows, (Y, X) pixels.
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -136,7 +137,8 @@ class CohortWriter:
 
     def __del__(self) -> None:
         if hasattr(self, "_journal"):
-            self.close()
+            with suppress(OSError):  # a full disk, which was told when it was met
+                self.close()
 
     def append(
         self,

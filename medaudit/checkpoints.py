@@ -5,6 +5,8 @@ One file and one rename: weights, what is kept beside them, optimiser and step c
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +31,18 @@ class TrainState:
     losses: list[tuple[int, float]] = field(default_factory=list)  # (step, mean loss since the entry before)
 
 
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file. Raises OSError for what the system refuses, which safetensors tells as an error of its
+    own."""
+    try:
+        save_file(dict(tensors), path, metadata=metadata)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+
+
 def save_checkpoint(path: Path, state: TrainState, request: str = "") -> None:
     """Write the state beside `path` and rename it into place; `request` names the run that it belongs to."""
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
@@ -44,7 +58,7 @@ def save_checkpoint(path: Path, state: TrainState, request: str = "") -> None:
     }
     temporary = path.with_name(path.name + ".tmp")
     body = {name: value.detach().contiguous() for name, value in tensors.items()}
-    save_file(body, temporary, metadata={"state": json.dumps(record)})
+    save_tensors(body, temporary, {"state": json.dumps(record)})
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)

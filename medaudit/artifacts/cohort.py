@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -139,7 +140,8 @@ class CohortWriter:
 
     def __del__(self) -> None:
         if hasattr(self, "_journal"):
-            self.close()
+            with suppress(OSError):  # a full disk, which was told when it was met
+                self.close()
 
     def append(
         self,

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from medaudit.artifacts.store import Artifact, write_whole
+from medaudit.checkpoints import save_tensors
 from medaudit.config import SamplingSettings, TrainSettings, check_settings
 from medaudit.errors import MedauditError, ModelUnreadable
 from medaudit.generators.denoising import Denoiser
@@ -47,7 +47,7 @@ def write_model(
     class_counts: list[int],
 ) -> None:
     """Write the three files into `folder`, an artifact's draft."""
-    save_file({k: v.contiguous() for k, v in trained.weights.items()}, folder / WEIGHTS)
+    save_tensors({k: v.contiguous() for k, v in trained.weights.items()}, folder / WEIGHTS)
     record = {
         "schema": SCHEMA,
         "architecture": trained.architecture,

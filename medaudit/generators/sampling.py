@@ -109,8 +109,8 @@ def image_seed(seed: int, index: int) -> int:
 
 
 def blocks_of(count: int, size: int, done: int = 0) -> Iterator[int]:
-    """The blocks that hold images done to count - 1; `done` is a multiple of size."""
-    yield from range(done // size, -(-count // size))
+    """The blocks that hold images done to count - 1; `done` is a multiple of size, or count."""
+    yield from range(-(-done // size), -(-count // size))
 
 
 def _noise(seed: int, index: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -107,4 +107,5 @@ def test_blocks_and_seeds():
     assert list(blocks_of(9, 4)) == [0, 1, 2]
     assert list(blocks_of(9, 4, 4)) == [1, 2]
     assert list(blocks_of(8, 4, 8)) == []
+    assert list(blocks_of(9, 4, 9)) == []  # all were made when the command was killed
     assert len({image_seed(0, i) for i in range(100)} | {image_seed(1, i) for i in range(100)}) == 200

@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 
 from medaudit.checkpoints import save_tensors
 
-
 LIMITED = """
 import resource, sys
 from pathlib import Path

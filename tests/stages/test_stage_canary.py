@@ -225,17 +225,20 @@ def test_nothing_planted_comes_out(way: Way, capfd: pytest.CaptureFixture[str], 
         at("A"),
         "--config",
         str(config),
+        "--key",
+        at("key"),
         expected=(0, 10, 20),
     )
     cohorts = ["--cohort", at("T"), "--cohort", at("H"), "--cohort", at("S")]
-    way.call(capfd, "report", at("A"), "--out", at("out/report"), *cohorts, *forbid, "--json")
-    way.call(capfd, "report", at("A"), "--out", at("out/plain"))
+    site = ["--key", at("key")]
+    way.call(capfd, "report", at("A"), "--out", at("out/report"), *cohorts, *forbid, *site, "--json")
+    way.call(capfd, "report", at("A"), "--out", at("out/plain"), *site)
     body = json.loads(Path(at("out/report/report.json")).read_text())
     assert {cohort["role"] for cohort in body["numbers"]["cohorts"]} == {"train", "holdout", "synthetic"}
     assert body["verdict"] == "release-supported", body["numbers"]["audit"]["reasons"]
     for form in ("dicom", "png", "npz"):
         out = ["--out", at(f"out/{form}"), "--format", form]
-        way.call(capfd, "release", "--synthetic", at("S"), "--audit", at("A"), *out, *both, *forbid)
+        way.call(capfd, "release", "--synthetic", at("S"), "--audit", at("A"), *out, *both, *forbid, *site)
     assert hits(Path(at("out")), way) == []
     provoke_errors(way, capfd)
     printed = way.folder / "printed"
@@ -281,7 +284,9 @@ def provoke_errors(way: Way, capfd: pytest.CaptureFixture[str]) -> None:
         at("no"),
         expected=(1, 2),
     )
-    way.call(capfd, "report", at("A"), "--out", at("no"), "--cohort", at("all"), expected=(1,))
+    way.call(
+        capfd, "report", at("A"), "--out", at("no"), "--cohort", at("all"), "--key", at("key"), expected=(1,)
+    )
     assert not Path(at("no")).exists()
 
 

@@ -89,8 +89,7 @@ def extraction_contradictions(artifact: Artifact, record: Extraction) -> Iterato
         names = list(dict.fromkeys(table.column("detector").to_pylist()))
         budget, short = half_of_alpha(record.alpha), []
         for name in names:
-            own = table.filter(pc.equal(table.column("detector"), name))
-            scores = reference.filter(pc.equal(reference.column("detector"), name)).column("score").to_numpy()
+            own, scores = _of(table, name), _of(reference, name).column("score").to_numpy()
             tail = tail_of(scores, name, REPLICATES, artifact.manifest["seed"])
             short += [name] if tail is None else []
             rule = (record.generated, budget.familywise_each, budget.fdr_each)
@@ -120,28 +119,30 @@ def contradictions(artifact: Artifact, record: Audit) -> Iterator[str]:
         yield from _budget(record, settings)
         if record.withheld != artifact.settings["withheld"]:
             yield "audit.json names other withheld rows than the settings"
-        table = _all_images(artifact)
+        everything = read_matches(artifact, DETECTOR_MATCHES)
+        table = _all_images(artifact, everything)
         images = np.unique(table.column("synthetic_id").to_numpy(zero_copy_only=False), axis=0)
         if len(images) != record.counts.synthetic:
             yield f"audit.json counts {record.counts.synthetic} images, its tables {len(images)}"
             return
         reference = read_matches(artifact, REFERENCE)
-        judged = []
         for detector in record.detectors:
-            own = table.filter(pc.equal(table.column("detector"), detector.name))
-            people = reference.filter(pc.equal(reference.column("detector"), detector.name))
-            score = people.column("score").to_numpy()
+            own, score = _of(table, detector.name), _of(reference, detector.name).column("score").to_numpy()
             if len(own) != len(images) or len(score) != detector.reference_size:
                 yield f"the rows of detector {detector.name} are not those that audit.json counts"
                 return
             seen = _judged(own, score, detector, artifact.manifest["seed"], settings, record.counts.synthetic)
             yield from _detector(own, seen, detector)
-            judged.append(seen)
-        yield from _counts(table, judged, record)
-        yield from _speakers(artifact)
+        yield from _counts(table, record)
+        yield from _speakers(everything, read_matches(artifact, MATCHES))
         yield from _verdict(record, settings)
     except _DAMAGE:
         yield "a table or a number of the findings is missing or is none"
+
+
+def _of(table: pa.Table, detector: str) -> pa.Table:
+    """The rows of one detector."""
+    return table.filter(pc.equal(table.column("detector"), detector))
 
 
 def _budget(record: Audit, settings: AuditSettings) -> Iterator[str]:
@@ -154,12 +155,11 @@ def _budget(record: Audit, settings: AuditSettings) -> Iterator[str]:
         yield "the thresholds are not those of the audit's settings"
 
 
-def _all_images(artifact: Artifact) -> pa.Table:
-    """The matches of all detectors, first of S and then of earlier releases; `cleared`: flags that reviewers cleared.
+def _all_images(artifact: Artifact, own: pa.Table) -> pa.Table:
+    """The matches of all detectors, of S (`own`) and then of earlier releases; `cleared`: flags that reviewers cleared.
 
     The id of an image is one number: at least 0 for a row of S, below 0 for one of an earlier release.
     """
-    own = read_matches(artifact, DETECTOR_MATCHES)
     own = own.append_column("cleared", pa.array(np.zeros(len(own), dtype=bool)))
     if RELEASED_BY_DETECTOR not in artifact.manifest["files"]:
         return own
@@ -209,7 +209,7 @@ def _detector(own: pa.Table, again: Judged, detector: DetectorRecord) -> Iterato
         yield f"audit.json counts other flags of detector {detector.name} than its table"
 
 
-def _counts(table: pa.Table, judged: list[Judged], record: Audit) -> Iterator[str]:
+def _counts(table: pa.Table, record: Audit) -> Iterator[str]:
     """Flagged and suspect images, patients exposed, copies and images of the same patient."""
     ids = table.column("synthetic_id").to_numpy()
     flags = table.column("flagged").to_numpy(zero_copy_only=False)
@@ -235,11 +235,10 @@ def _counts(table: pa.Table, judged: list[Judged], record: Audit) -> Iterator[st
             yield "audit.json counts other copies, or images of the same patient, than its tables"
 
 
-def _speakers(artifact: Artifact) -> Iterator[str]:
+def _speakers(everything: pa.Table, best: pa.Table) -> Iterator[str]:
     """matches.parquet holds, of each image of S, the row of the detector that found it most copy-like."""
-    everything, best = read_matches(artifact, DETECTOR_MATCHES), read_matches(artifact, MATCHES)
     names = list(dict.fromkeys(everything.column("detector").to_pylist()))
-    parts = [everything.filter(pc.equal(everything.column("detector"), name)) for name in names]
+    parts = [_of(everything, name) for name in names]
     columns = [
         [pc.fill_null(part.column(name), fill).to_numpy(zero_copy_only=False) for part in parts]
         for name, fill in (("flagged", False), ("p_upper", 1.0), ("p_value", 1.0))

@@ -33,17 +33,13 @@ def forge(found: Path, out: Path, edits: Mapping[str, Edit], key: Path | None = 
     for name in manifest["files"]:
         manifest["files"][name] = file_sha256(out / name)
     (out / MANIFEST).write_text(canonical(manifest))
-    if key is not None:
-        for name, text in code_with(load_key(key))((out / MANIFEST).read_bytes()).items():
-            (out / name).write_text(text)
-    return out
+    return out if key is None else signed(out, key)
 
 
-def signed(artifact: Path) -> Path:
-    """Give an artifact that a test wrote the code of the key beside it."""
-    for name, text in code_with(load_key(artifact.parent / KEY_NAME))(
-        (artifact / MANIFEST).read_bytes()
-    ).items():
+def signed(artifact: Path, key: Path | None = None) -> Path:
+    """Give an artifact that a test wrote the code of a key, of the one beside it where none is given."""
+    secret = load_key(key or artifact.parent / KEY_NAME)
+    for name, text in code_with(secret)((artifact / MANIFEST).read_bytes()).items():
         (artifact / name).write_text(text)
     return artifact
 
